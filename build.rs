@@ -1,0 +1,76 @@
+//! Passes the program's link arguments, and stops the build where something that it needs is missing.
+
+use std::env::var;
+use std::process::Command;
+
+/// The flags of `.cargo/config.toml` without which the program grows past its budget.
+const NEEDED: [&str; 2] = ["-Cno-redzone=yes", "-Cllvm-args=-disable-machine-licm"];
+
+/// What the linker is told, and why.
+const LINK: [&str; 6] = [
+    // Position-independent, so that the kernel chooses the address…
+    "-pie",
+    // …and starts the program itself: there is no dynamic linker to ask for.
+    "--no-dynamic-linker",
+    // Nothing is relocated at run time, so nothing needs protection afterwards: no PT_GNU_RELRO.
+    "-znorelro",
+    // A section table serves linkers and debuggers. The kernel reads program headers only.
+    "-znosectionheader",
+    // A build ID names debug information, of which there is none.
+    "--build-id=none",
+    // A section that linker.ld has no place for would grow a segment that nobody asked for.
+    "--orphan-handling=error",
+];
+
+fn main() {
+    let script = format!("{}/linker.ld", environment("CARGO_MANIFEST_DIR"));
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=linker.ld");
+
+    let flags = environment("CARGO_ENCODED_RUSTFLAGS");
+    if let Some(lost) = NEEDED.iter().find(|&&flag| flags.split('\x1f').all(|given| given != flag)) {
+        return stop(&format!(
+            "the compiler was called without {lost} of .cargo/config.toml: unset RUSTFLAGS, which replaces \
+             the flags of that file instead of adding to them"
+        ));
+    }
+    if environment("OPT_LEVEL") != "z" {
+        return stop("the profile's opt-level is not \"z\": take the profiles of this repository's Cargo.toml");
+    }
+
+    let (host, target) = (environment("HOST"), environment("TARGET"));
+    if host == target {
+        // The compiler driver calls the linker, as for any program, but adds nothing of its own. The
+        // toolchain's own lld does the work: other linkers leave section tables and padding.
+        let lld = format!("-B{}/lib/rustlib/{host}/bin/gcc-ld", sysroot());
+        for argument in ["-nostartfiles", "-nostdlib", "-static-pie", "-fuse-ld=lld", &lld] {
+            println!("cargo::rustc-link-arg-bins={argument}");
+        }
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{script}");
+        for argument in LINK {
+            println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
+        }
+    } else if var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
+        println!("cargo::rustc-link-arg-bins=-T{script}");
+        for argument in LINK {
+            println!("cargo::rustc-link-arg-bins={argument}");
+        }
+    } else {
+        stop(&format!("no linker for {target} is set: `cargo xtask build` finds one for every platform"));
+    }
+}
+
+fn environment(name: &str) -> String {
+    var(name).unwrap_or_else(|_| panic!("cargo sets {name} for every build script"))
+}
+
+/// Where the toolchain that builds the program is installed.
+fn sysroot() -> String {
+    let output = Command::new(environment("RUSTC")).args(["--print", "sysroot"]).output();
+    String::from_utf8(output.expect("cargo names a compiler that runs").stdout).expect("a path in UTF-8").trim().into()
+}
+
+/// Ends the build with one sentence.
+fn stop(sentence: &str) {
+    println!("cargo::error={sentence}");
+}

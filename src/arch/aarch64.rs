@@ -1,0 +1,24 @@
+//! AArch64
+//!
+//! - At entry sp points to argc and is a multiple of 16, as it must always be. Procedure Call Standard, 6.4:
+//!   <https://github.com/ARM-software/abi-aa/blob/2024Q3/aapcs64/aapcs64.rst>
+//! - A system call takes its number in x8 and its arguments in x0 to x5.
+//! - There is no pause and no poll: the generic table of system calls has ppoll for both.
+//!   <https://github.com/torvalds/linux/blob/v6.12/include/uapi/asm-generic/unistd.h>
+//! - A handler returns to a trampoline in the kernel's vDSO, unless SA_RESTORER says otherwise.
+//!   <https://github.com/torvalds/linux/blob/v6.12/arch/arm64/kernel/signal.c#L1193-L1196>
+
+use core::arch::naked_asm;
+use linux_raw_sys::general::kernel_sigaction;
+use syscalls::Sysno;
+
+pub const PAUSE: Option<Sysno> = None;
+pub const POLL: Option<Sysno> = None;
+
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+unsafe extern "C" fn _start() -> ! {
+    naked_asm!("mov x0, sp", "b {main}", main = sym crate::main)
+}
+
+pub fn set_restorer(_: &mut kernel_sigaction) {}
