@@ -142,9 +142,9 @@ impl Start {
             dead_children: self.dead_children,
             limits: &self.limits,
         };
-        // SAFETY: like fork: the child has a copy of this thread alone, and calls nothing but system calls
-        // on memory that was prepared here until it becomes another program.
-        let pid = unsafe { libc::syscall(libc::SYS_clone, (flags | libc::SIGCHLD) as usize, 0, 0, 0, 0) } as c_int;
+        // SAFETY: the child calls nothing but system calls, on memory that was prepared here, until it
+        // becomes another program.
+        let pid = unsafe { fork(flags) };
         match pid {
             -1 => bail!("clone: {}", std::io::Error::last_os_error()),
             // SAFETY: this is that child.
@@ -236,14 +236,14 @@ impl Child<'_> {
             set_dispositions(libc::SIG_DFL);
             set_mask(0);
             if let Some(assistant) = self.assistant {
-                match libc::fork() {
+                match fork(0) {
                     0 => assistant.become_assistant(),
                     -1 => libc::_exit(125),
                     _ => {}
                 }
             }
             for _ in 0..self.dead_children {
-                match libc::fork() {
+                match fork(0) {
                     0 => libc::_exit(0),
                     -1 => libc::_exit(125),
                     // Wait for its death, but leave the zombie.
@@ -276,6 +276,16 @@ impl Child<'_> {
             libc::_exit(126)
         }
     }
+}
+
+/// Forks, into new namespaces if the flags say so. The C library's own fork would wait for locks that
+/// another thread may hold.
+///
+/// # Safety
+/// The child is a copy of this thread alone: it may make system calls and touch its own memory.
+unsafe fn fork(flags: c_int) -> c_int {
+    // SAFETY: without a stack of its own the child goes on here, as after fork.
+    unsafe { libc::syscall(libc::SYS_clone, (flags | libc::SIGCHLD) as usize, 0, 0, 0, 0) as c_int }
 }
 
 /// Sets the disposition of every signal, also of the two that the C library keeps for itself.
