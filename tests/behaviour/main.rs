@@ -25,7 +25,12 @@ fn main() {
             trials.extend(case.roles.iter().map(|&role| trial(&program, case, role, stranger)));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if conclusion.num_passed == 0 && !arguments.list {
+        eprintln!("error: nothing passed: the filter matches no case, or every case was skipped");
+        std::process::exit(1);
+    }
+    conclusion.exit();
 }
 
 /// A case on a program in a role; skipped by name where there is a reason.

@@ -3,6 +3,7 @@
 mod build;
 mod install;
 mod platform;
+mod test;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -20,6 +21,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Test(test::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +41,6 @@ fn run(command: Command) -> Result<()> {
     shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     match command {
         Command::Build(arguments) => build::run(&shell, &arguments),
+        Command::Test(arguments) => test::run(&shell, &arguments),
     }
 }
