@@ -27,7 +27,7 @@ pub struct Assistant {
 /// Prepares an assistant.
 pub fn prepare() -> Result<(Exec, UnixStream)> {
     let (harness, assistant) = UnixStream::pair()?;
-    harness.set_read_timeout(Some(crate::process::PATIENCE))?;
+    harness.set_read_timeout(Some(*crate::process::PATIENCE))?;
     let file = CString::new(std::env::current_exe()?.to_str().context("a path in UTF-8")?)?;
     Ok((Exec { file, role: CString::new(ROLE)?, commands: assistant.into() }, harness))
 }

@@ -79,7 +79,7 @@ fn wait_for_trace(log: &Path) -> Result<String> {
     loop {
         let text = std::fs::read_to_string(log)?;
         let is_whole = text.lines().last().is_some_and(|line| line.starts_with("exit") || line.starts_with("+++"));
-        if is_whole || start.elapsed() > crate::process::PATIENCE {
+        if is_whole || start.elapsed() > *crate::process::PATIENCE {
             return Ok(text);
         }
         std::thread::sleep(std::time::Duration::from_millis(1));

@@ -8,11 +8,15 @@ use std::ffi::{CStr, CString, c_int};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// How long anything may take before it is called a hang. Generous: emulators are slow and so are
-/// machines that do something else.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take before it is called a hang: `PAUSE_PATIENCE` seconds, or else a generous
+/// minute, for emulators are slow and so are machines that do something else.
+pub static PATIENCE: LazyLock<Duration> = LazyLock::new(|| {
+    let seconds = std::env::var("PAUSE_PATIENCE").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(60))
+});
 
 /// What a program is in its PID namespace.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -369,7 +373,7 @@ impl Running {
             if condition(self)? {
                 return Ok(());
             }
-            ensure!(start.elapsed() < PATIENCE, "gave up waiting until {what}");
+            ensure!(start.elapsed() < *PATIENCE, "gave up waiting until {what}");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -388,7 +392,7 @@ impl Running {
             if let Some(outcome) = self.poll_outcome()? {
                 break outcome;
             }
-            ensure!(start.elapsed() < PATIENCE, "it did not end; {:?}", self.proc_status().map(|status| status.state));
+            ensure!(start.elapsed() < *PATIENCE, "it did not end; {:?}", self.proc_status().map(|status| status.state));
             std::thread::sleep(Duration::from_millis(1));
         };
         Ok(End { outcome, stdout: read(self.stdout.take())?, stderr: read(self.stderr.take())? })

@@ -1,7 +1,10 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
 mod build;
+mod demo;
 mod install;
+mod mutant;
+mod mutants;
 mod platform;
 mod test;
 
@@ -22,6 +25,8 @@ struct Arguments {
 enum Command {
     Build(build::Arguments),
     Test(test::Arguments),
+    Demo(demo::Arguments),
+    Mutants(mutants::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +46,8 @@ fn run(command: Command) -> Result<()> {
     shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     match command {
         Command::Build(arguments) => build::run(&shell, &arguments),
+        Command::Mutants(arguments) => mutants::run(&shell, &arguments),
+        Command::Demo(arguments) => demo::run(&shell, &arguments),
         Command::Test(arguments) => test::run(&shell, &arguments),
     }
 }
