@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
 mod build;
+mod image;
 mod install;
 mod platform;
 
@@ -20,6 +21,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Image(image::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +41,6 @@ fn run(command: Command) -> Result<()> {
     shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     match command {
         Command::Build(arguments) => build::run(&shell, &arguments),
+        Command::Image(arguments) => image::run(&shell, &arguments),
     }
 }
