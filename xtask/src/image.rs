@@ -104,10 +104,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         println!("  {reference}");
     }
     if references.len() > 1 {
-        println!(
-            "podman load and skopeo take one platform of an archive with several names, unless they are told which \
-             name: oci-archive:dist/pause.oci.tar:NAME"
-        );
+        println!("skopeo must be told which name: oci-archive:dist/pause.oci.tar:NAME");
     }
     Ok(())
 }
@@ -180,7 +177,8 @@ impl Layout {
     }
 
     /// Adds the index of all platforms, and the file that names it. skopeo refuses an `index.json` that lists the
-    /// platforms itself. Several names are as many descriptors of the one index, as containerd does it.
+    /// platforms itself. Several names are as many descriptors of the one index, as containerd writes them; podman
+    /// then reads Docker's side of the archive.
     fn add_index(&mut self, images: &[Image], references: &BTreeSet<String>) -> Result<()> {
         let mut platforms = index(images.iter().map(|image| image.descriptor.clone()))?;
         platforms.set_annotations(Some(annotations(ANNOTATIONS)));
