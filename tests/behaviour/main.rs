@@ -11,10 +11,11 @@ mod process;
 
 use cases::{CASES, Case, Promise};
 use common::Program;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 use process::Role;
+use std::process::ExitCode;
 
-fn main() {
+fn main() -> ExitCode {
     assistant::run_if_asked();
     let arguments = Arguments::from_args();
     // Some other program, which need not keep more than upstream's promises.
@@ -26,30 +27,28 @@ fn main() {
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if conclusion.num_passed == 0 && !arguments.list {
+    if !arguments.list && conclusion.num_passed == 0 {
         eprintln!("error: nothing passed: the filter matches no case, or every case was skipped");
-        std::process::exit(1);
+        return ExitCode::FAILURE;
     }
-    conclusion.exit();
+    conclusion.exit_code()
 }
 
-/// A case on a program in a role; skipped by name where there is a reason.
+/// A case on a program in a role; skipped where there is a reason.
 fn trial(program: &Program, case: &'static Case, role: Role, stranger: bool) -> Trial {
     let reason = match (case.emulator, case.promise) {
         (Some(reason), _) if program.is_emulated() => Some(reason),
         (_, Promise::Ours) if stranger => Some("more than upstream promises"),
         _ => None,
     };
-    let role_name = match role {
-        Role::Init => "as PID 1",
-        Role::Ordinary => "as another process",
-    };
-    let name = match reason {
-        Some(reason) => format!("{role_name}, it {} (skipped: {reason})", case.name),
-        None => format!("{role_name}, it {}", case.name),
+    let name = match role {
+        Role::Init => format!("as PID 1, it {}", case.name),
+        Role::Ordinary => format!("as another process, it {}", case.name),
     };
     let tested = program.clone();
-    Trial::test(name, move || (case.run)(&tested, role).map_err(|error| format!("{error:#}").into()))
-        .with_kind(&program.platform)
-        .with_ignored_flag(reason.is_some())
+    let run = move || match reason {
+        Some(reason) => Ok(Completion::ignored_with(reason)),
+        None => (case.run)(&tested, role).map(|()| Completion::Completed).map_err(|error| format!("{error:#}").into()),
+    };
+    Trial::ignorable_test(name, run).with_kind(&program.platform)
 }

@@ -2,6 +2,7 @@
 
 mod build;
 mod demo;
+mod image;
 mod install;
 mod mutant;
 mod mutants;
@@ -24,9 +25,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Image(image::Arguments),
     Test(test::Arguments),
-    Demo(demo::Arguments),
     Mutants(mutants::Arguments),
+    Demo(demo::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,8 +48,9 @@ fn run(command: Command) -> Result<()> {
     shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     match command {
         Command::Build(arguments) => build::run(&shell, &arguments),
+        Command::Image(arguments) => image::run(&shell, &arguments),
+        Command::Test(arguments) => test::run(&shell, &arguments),
         Command::Mutants(arguments) => mutants::run(&shell, &arguments),
         Command::Demo(arguments) => demo::run(&shell, &arguments),
-        Command::Test(arguments) => test::run(&shell, &arguments),
     }
 }

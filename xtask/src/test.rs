@@ -1,8 +1,8 @@
 //! `cargo xtask test`: the table of cases on every platform, natively or under an emulator.
 
 use crate::build::{self, Binary};
-use crate::install;
 use crate::platform::Selection;
+use crate::{image, install};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
@@ -37,7 +37,11 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let binaries = build::build(shell, &arguments.selection.platforms())?;
     let commands = binaries.iter().map(|binary| command(shell, binary)).collect::<Result<Vec<_>>>()?;
     let _programs = shell.push_env("PAUSE_PROGRAMS", commands.join(";"));
-    cargo_test(shell, &["behaviour"], filter)
+    // Beside dist/, which holds what somebody asked for.
+    let folder = shell.current_dir().join("target/tested-image");
+    image::pack(&binaries, &image::default_references(), &folder)?;
+    let _image = shell.push_env("PAUSE_IMAGE", folder);
+    cargo_test(shell, &["behaviour", "image"], filter)
 }
 
 /// A binary as the tests take it: its platform, a `=`, and the words of the command that runs it.
@@ -51,9 +55,17 @@ fn command(shell: &Shell, binary: &Binary) -> Result<String> {
     Ok(format!("{name}={emulator} {path}"))
 }
 
-/// Runs these tests of the repository. They have their programs from the environment.
+/// Runs these tests of the repository. They have what they test from the environment.
 fn cargo_test(shell: &Shell, tests: &[&str], filter: &[String]) -> Result<()> {
+    let mut matching = Vec::new();
     for test in tests {
+        let list = cmd!(shell, "cargo test --quiet --package pause --test {test} -- --list {filter...}").read()?;
+        if !list.trim().is_empty() {
+            matching.push(test);
+        }
+    }
+    ensure!(!matching.is_empty(), "no case has {filter:?} in its name; `cargo xtask test` runs them all");
+    for test in matching {
         cmd!(shell, "cargo test --quiet --package pause --test {test} -- {filter...}").run()?;
     }
     Ok(())
