@@ -1,8 +1,11 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
 mod build;
+mod e2e;
 mod install;
+mod mutant;
 mod platform;
+mod sandbox;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -20,6 +23,13 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(build::Arguments),
+    E2e(e2e::Arguments),
+    /// Run one host's checks (in a sandbox)
+    #[command(hide = true)]
+    E2eHost(e2e::HostArguments),
+    /// Be a process of a sandbox
+    #[command(hide = true)]
+    Sandbox(sandbox::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +49,8 @@ fn run(command: Command) -> Result<()> {
     shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     match command {
         Command::Build(arguments) => build::run(&shell, &arguments),
+        Command::E2e(arguments) => e2e::run(&shell, &arguments),
+        Command::E2eHost(arguments) => e2e::run_host(&shell, &arguments),
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
     }
 }
