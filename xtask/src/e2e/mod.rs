@@ -5,6 +5,7 @@
 //! and no others.
 
 mod archive;
+mod bundle;
 mod common;
 mod podman;
 
@@ -45,7 +46,7 @@ struct Host {
 }
 
 /// Every host, in the order in which they run.
-static HOSTS: &[Host] = &[podman::HOST];
+static HOSTS: &[Host] = &[bundle::CRUN, bundle::RUNC, podman::HOST];
 
 /// What the image is called on every host.
 const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"));
@@ -211,6 +212,7 @@ fn judge(mutant: &Mutant, report: &Report) -> Vec<String> {
 /// # Errors
 /// Where the report can't be written.
 pub fn run_host(shell: &Shell, arguments: &HostArguments) -> Result<()> {
+    std::env::set_current_dir("/tmp")?;
     shell.change_dir("/tmp");
     let mut scene = Scene { shell, archive: &arguments.archive, outcomes: Vec::new() };
     let result = (arguments.host.checks)(&mut scene);
