@@ -2,15 +2,18 @@
 
 mod build;
 mod demo;
+mod e2e;
 mod image;
 mod install;
 mod mutant;
 mod mutants;
 mod platform;
+mod sandbox;
 mod test;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use std::path::Path;
 use std::process::ExitCode;
 use xshell::Shell;
 
@@ -27,8 +30,15 @@ enum Command {
     Build(build::Arguments),
     Image(image::Arguments),
     Test(test::Arguments),
+    E2e(e2e::Arguments),
     Mutants(mutants::Arguments),
     Demo(demo::Arguments),
+    /// Run one host's checks (in a sandbox)
+    #[command(hide = true)]
+    E2eHost(e2e::HostArguments),
+    /// Be a process of a sandbox
+    #[command(hide = true)]
+    Sandbox(sandbox::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,12 +55,15 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let shell = Shell::new()?;
     // Every path that a command prints or takes is relative to the repository.
-    shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    shell.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is a folder of the repository")?);
     match command {
         Command::Build(arguments) => build::run(&shell, &arguments),
         Command::Image(arguments) => image::run(&shell, &arguments),
         Command::Test(arguments) => test::run(&shell, &arguments),
+        Command::E2e(arguments) => e2e::run(&shell, &arguments),
         Command::Mutants(arguments) => mutants::run(&shell, &arguments),
         Command::Demo(arguments) => demo::run(&shell, &arguments),
+        Command::E2eHost(arguments) => e2e::run_host(&shell, &arguments),
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
     }
 }

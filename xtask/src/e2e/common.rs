@@ -1,0 +1,127 @@
+//! What every host has in common: the checks, and a small container to make orphans with.
+
+use super::{Check, Scene, archive};
+use crate::mutant::{DEAF, NO_REAPING};
+use anyhow::{Context, Result, ensure};
+use procfs::process::{ProcState, Process, all_processes};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// What the checks need, whatever the host.
+pub const PACKAGES: &[(&str, &str)] = &[("busybox", "busybox-static")];
+
+/// The small container's image.
+pub const BUSYBOX: &str = "localhost/busybox:e2e";
+
+/// How many orphans a container makes.
+const ORPHANS: usize = 50;
+
+/// What makes them, as arguments of the small container: each has a parent that ends at once. They live
+/// until they are killed.
+pub const MAKE_ORPHANS: [&str; 4] =
+    ["/bin/busybox", "sh", "-c", "for orphan in $(seq 50); do (sleep 3600 >/dev/null 2>&1 &); done"];
+
+/// The longest that anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// It is where orphans go.
+pub const FIRST: Check =
+    Check { name: "it is process 1 of the PID namespace that the pod's containers share", broken_by: None };
+/// It adopts what the small container leaves behind.
+pub const ADOPTS: Check = Check { name: "it adopts 50 orphans that another container leaves behind", broken_by: None };
+/// It reaps them.
+pub const REAPS: Check =
+    Check { name: "none of the orphans stays a zombie once it has died", broken_by: Some(&NO_REAPING) };
+/// It is not killed after a grace period.
+pub const QUICK: Check =
+    Check { name: "it stops long before the host would lose its patience and kill it", broken_by: Some(&DEAF) };
+/// It ends by itself.
+pub const STATUS: Check = Check { name: "its exit status is 0 after SIGTERM", broken_by: Some(&DEAF) };
+/// It says why it ended.
+pub const LOG: Check =
+    Check { name: "its log ends with \"Shutting down, got signal: Terminated\"", broken_by: Some(&DEAF) };
+
+/// Packs the small container: busybox, which sleeps unless it is told otherwise, and is not asked twice to
+/// stop. Returns its archive.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn busybox() -> Result<PathBuf> {
+    let path = PathBuf::from("/tmp/busybox.tar");
+    let config = json!({ "Cmd": ["/bin/busybox", "sleep", "3600"], "Env": ["PATH=/bin"], "StopSignal": "SIGKILL" });
+    let program = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from).into_iter().find(|path| path.exists());
+    let program = program.context("busybox is not where Debian puts it")?;
+    archive::write(&path, BUSYBOX, &config, &[("bin/busybox", &program), ("bin/sleep", &program)])?;
+    Ok(path)
+}
+
+/// Checks that pause is where a pod's orphans go, and that it reaps them. `pause` is its process number in the
+/// sandbox, and `make_orphans` runs [`MAKE_ORPHANS`] in another container of the pod.
+///
+/// # Errors
+/// Where the container can't be run.
+pub fn check_reaping(scene: &mut Scene, pause: i32, make_orphans: impl FnOnce() -> Result<()>) -> Result<()> {
+    let pids = Process::new(pause)?.status()?.nspid.context("the kernel knows of no PID namespaces")?;
+    scene.check(&FIRST, (pids.last() == Some(&1)).then_some(()).context(format!("its numbers are {pids:?}")));
+    await_handlers(pause)?;
+    make_orphans()?;
+    let adopted = wait_until(|| children(pause).map(|children| children.len() == ORPHANS))?;
+    let orphans = children(pause)?;
+    let count = |orphans: &[Process]| format!("it has {} children instead of {ORPHANS}", orphans.len());
+    scene.check(&ADOPTS, adopted.then_some(()).with_context(|| count(&orphans)));
+    for orphan in &orphans {
+        kill_process(Pid::from_raw(orphan.pid).context("a process number")?, Signal::KILL)?;
+    }
+    wait_until(|| children(pause).map(|children| children.is_empty()))?;
+    let rest = children(pause)?;
+    let zombies =
+        rest.iter().filter(|child| child.stat().and_then(|stat| stat.state()).ok() == Some(ProcState::Zombie));
+    let (zombies, rest) = (zombies.count(), rest.len());
+    scene.check(&REAPS, (rest == 0).then_some(()).context(format!("{rest} remain, {zombies} of them zombies")));
+    Ok(())
+}
+
+/// Checks how pause stopped: how long that took, its exit status and its log. `grace` is how long the host
+/// waits before it kills.
+pub fn check_stop(scene: &mut Scene, duration: Duration, grace: Duration, status: &str, log: &str) {
+    let seconds = duration.as_secs_f64();
+    let quick = seconds < grace.as_secs_f64() / 2.0;
+    scene.check(&QUICK, quick.then_some(()).context(format!("it took {seconds:.1} s")));
+    scene.check(&STATUS, (status == "0").then_some(()).context(format!("it is {status}")));
+    let said = log.lines().last() == Some("Shutting down, got signal: Terminated");
+    scene.check(&LOG, said.then_some(()).context(format!("its log is {log:?}")));
+}
+
+/// Waits until a process handles SIGTERM: one that comes before that is lost.
+///
+/// # Errors
+/// Where it never does.
+pub fn await_handlers(pid: i32) -> Result<()> {
+    let handles = || Ok(Process::new(pid)?.status()?.sigcgt & (1 << (Signal::TERM.as_raw() - 1)) != 0);
+    ensure!(wait_until(handles)?, "process {pid} has no handler for SIGTERM after {} s", PATIENCE.as_secs());
+    Ok(())
+}
+
+/// Waits until something is so. Returns whether it became so in time.
+///
+/// # Errors
+/// Where that can't be known.
+pub fn wait_until(mut is_so: impl FnMut() -> Result<bool>) -> Result<bool> {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        if is_so()? {
+            return Ok(true);
+        }
+        sleep(Duration::from_millis(20));
+    }
+    is_so()
+}
+
+/// The children of a process, dead or alive.
+fn children(pid: i32) -> Result<Vec<Process>> {
+    let is_child = |process: &Process| process.stat().is_ok_and(|stat| stat.ppid == pid);
+    Ok(all_processes()?.flatten().filter(is_child).collect())
+}
