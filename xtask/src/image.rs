@@ -33,6 +33,10 @@ pub struct Arguments {
     /// Add this tag to every name; may be given several times [default: the version, for a name without a tag]
     #[arg(long = "tag", value_name = "TAG", value_parser = parse_tag)]
     tags: Vec<String>,
+    /// Say this of the image in its index (org.opencontainers.image.source=https://…, say); may be given several
+    /// times
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = parse_annotation)]
+    annotations: Vec<(String, String)>,
 }
 
 /// A name for the image, from the command line.
@@ -58,9 +62,9 @@ const BUDGET: u64 = 1460;
 const DEFAULT_NAME: &str = "localhost/pause";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What the index says of the image. A pull asks for the index anyway, so here this costs nothing that counts
-/// against the budget. The revision is not here: the same sources must give the same bytes whether or not
-/// they are in a git repository.
+/// What the index says of the image, unless `--annotation` says otherwise. A pull asks for the index anyway, so
+/// here this costs nothing that counts against the budget. Where the sources come from, and their revision, is
+/// for who builds the image to say: the same sources must give the same bytes wherever they are.
 const ANNOTATIONS: [(&str, &str); 5] = [
     (ANNOTATION_TITLE, "pause"),
     (ANNOTATION_DESCRIPTION, "Holds a pod's namespaces open and reaps its orphans"),
@@ -77,7 +81,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let references = references(&arguments.names, &arguments.tags);
     let binaries = build::build(shell, &arguments.selection.platforms())?;
 
-    pack(&binaries, &references, &shell.current_dir().join("dist"))?;
+    pack(&binaries, &references, &arguments.annotations, &shell.current_dir().join("dist"))?;
     println!("\nIn dist/pause.oci and dist/pause.oci.tar:");
     for reference in &references {
         println!("  {reference}");
@@ -88,12 +92,17 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Makes the image of these binaries, of these names, and writes it into a folder as `pause.oci` and
-/// `pause.oci.tar`. Prints the sizes, in bytes.
+/// Makes the image of these binaries, of these names and with these annotations besides the usual ones, and
+/// writes it into a folder as `pause.oci` and `pause.oci.tar`. Prints the sizes, in bytes.
 ///
 /// # Errors
 /// Where the image is over its budget or can't be written.
-pub fn pack(binaries: &[Binary], references: &BTreeSet<String>, folder: &Path) -> Result<()> {
+pub fn pack(
+    binaries: &[Binary],
+    references: &BTreeSet<String>,
+    annotations: &[(String, String)],
+    folder: &Path,
+) -> Result<()> {
     let mut layout = Layout::new()?;
     let mut images = Vec::new();
     println!(
@@ -109,7 +118,7 @@ pub fn pack(binaries: &[Binary], references: &BTreeSet<String>, folder: &Path) -
         ensure!(sum <= BUDGET, "{name} is {sum} bytes to pull, over the budget of {BUDGET}");
         images.push(image);
     }
-    layout.add_index(&images, references)?;
+    layout.add_index(&images, references, annotations)?;
 
     let native = binaries.iter().position(|binary| binary.platform.is_native());
     let archive = layout.archive(&images[native.unwrap_or(0)], references)?;
@@ -140,6 +149,14 @@ fn parse_tag(text: &str) -> Result<String> {
     match parse_name(&format!("localhost/pause:{text}")) {
         Ok(Name { tag: Some(tag), .. }) if tag == text => Ok(tag),
         _ => bail!("a tag is up to 128 letters, digits, dots, dashes and underscores, and starts with none of .-"),
+    }
+}
+
+/// What `--annotation` accepts.
+fn parse_annotation(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => bail!("an annotation looks like org.opencontainers.image.revision=1a2b3c"),
     }
 }
 
@@ -194,9 +211,11 @@ impl Layout {
     /// Adds the index of all platforms, and the file that names it. skopeo refuses an `index.json` that lists the
     /// platforms itself. Several names are as many descriptors of the one index, as containerd writes them; podman
     /// then reads Docker's side of the archive.
-    fn add_index(&mut self, images: &[Image], references: &BTreeSet<String>) -> Result<()> {
+    fn add_index(&mut self, images: &[Image], references: &BTreeSet<String>, more: &[(String, String)]) -> Result<()> {
         let mut platforms = index(images.iter().map(|image| image.descriptor.clone()))?;
-        platforms.set_annotations(Some(annotations(ANNOTATIONS)));
+        let mut all = annotations(ANNOTATIONS);
+        all.extend(more.iter().cloned());
+        platforms.set_annotations(Some(all));
         let descriptor = self.add_blob(MediaType::ImageIndex, json(&platforms)?)?;
         let named = references.iter().map(|reference| {
             let mut named = descriptor.clone();

@@ -39,7 +39,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let _programs = shell.push_env("PAUSE_PROGRAMS", commands.join(";"));
     // Beside dist/, which holds what somebody asked for.
     let folder = shell.current_dir().join("target/tested-image");
-    image::pack(&binaries, &image::default_references(), &folder)?;
+    image::pack(&binaries, &image::default_references(), &[], &folder)?;
     let _image = shell.push_env("PAUSE_IMAGE", folder);
     cargo_test(shell, &["behaviour", "image"], filter)
 }

@@ -178,7 +178,7 @@ fn stand_in(shell: &Shell, platform: &'static Platform, mutant: &'static Mutant)
 /// Packs the image of these binaries. Returns the archive.
 fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     let folder = shell.current_dir().join("target/e2e").join(name);
-    image::pack(binaries, &BTreeSet::from([REFERENCE.to_string()]), &folder)?;
+    image::pack(binaries, &BTreeSet::from([REFERENCE.to_string()]), &[], &folder)?;
     Ok(folder.join("pause.oci.tar"))
 }
 
