@@ -1,0 +1,28 @@
+//! ppc
+
+use super::Contract;
+use core::arch::naked_asm;
+use linux_raw_sys::general::kernel_sigaction;
+use syscalls::Sysno;
+
+pub struct Port;
+
+impl Contract for Port {
+    const PAUSE: Option<Sysno> = Some(Sysno::pause);
+    const POLL: Option<Sysno> = Some(Sysno::poll);
+
+    #[unsafe(no_mangle)]
+    #[unsafe(naked)]
+    unsafe extern "C" fn _start() -> ! {
+        naked_asm!(
+            "mr 3, 1",
+            "stdu 1, -32(1)",
+            "bcl 20, 31, 2f",
+            "2: mflr 2",
+            "addis 2, 2, .TOC.-2b@ha",
+            "addi 2, 2, .TOC.-2b@l",
+            "b {main}", main = sym crate::main)
+    }
+
+    fn set_restorer(_: &mut kernel_sigaction) {}
+}
