@@ -90,6 +90,7 @@ pub fn pause() {
 }
 
 /// Ends the program.
+#[inline(always)]
 pub fn exit(status: usize) -> ! {
     loop {
         // SAFETY: the call does not return, unless a filter makes it fail; then it is tried again.
