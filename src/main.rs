@@ -47,7 +47,7 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     // Both of these survive exec: a mask that keeps the handlers from running, and children that died
     // before there was a handler for SIGCHLD.
     sys::set_signal_mask(&action.sa_mask);
-    reap();
+    handle(SIGCHLD as c_int);
 
     if sys::getpid() != 1 {
         say(STDERR_FILENO, WARNING);
