@@ -71,8 +71,7 @@ unsafe fn asks_for_version(argument: *const c_char) -> bool {
 extern "C" fn handle(signal: c_int) {
     match signal as u32 {
         SIGCHLD => reap(),
-        SIGINT => finish(STDERR_FILENO, INTERRUPT),
-        _ => finish(STDERR_FILENO, TERMINATED),
+        signal => finish(STDERR_FILENO, if signal == SIGINT { INTERRUPT } else { TERMINATED }),
     }
 }
 
@@ -82,6 +81,7 @@ fn reap() {
 }
 
 /// Says a last word.
+#[inline(always)]
 fn finish(file: u32, message: &str) -> ! {
     say(file, message);
     sys::exit(0)

@@ -17,10 +17,9 @@ impl Contract for Port {
         naked_asm!(
             "mr 3, 1",
             "stdu 1, -32(1)",
-            "bcl 20, 31, 2f",
-            "2: mflr 2",
-            "addis 2, 2, .TOC.-2b@ha",
-            "addi 2, 2, .TOC.-2b@l",
+
+            "addis 2, 12, .TOC.-_start@ha",
+            "addi 2, 2, .TOC.-_start@l",
             "b {main}", main = sym crate::main)
     }
 
