@@ -20,7 +20,7 @@ pub struct Platform {
 pub static PLATFORMS: &[Platform] = &[
     Platform { name: "linux/amd64",   target: "x86_64-unknown-linux-gnu",      qemu_user: "x86_64",      budget:  700 },
     Platform { name: "linux/arm64",   target: "aarch64-unknown-linux-gnu",     qemu_user: "aarch64",     budget: 1024 },
-    Platform { name: "linux/386",     target: "i686-unknown-linux-gnu",        qemu_user: "i386",        budget: 1024 },
+    Platform { name: "linux/386",     target: "i586-unknown-linux-gnu",        qemu_user: "i386",        budget: 1024 },
     Platform { name: "linux/arm/v7",  target: "armv5te-unknown-linux-gnueabi", qemu_user: "arm",         budget: 1024 },
     Platform { name: "linux/arm/v6",  target: "armv5te-unknown-linux-gnueabi", qemu_user: "arm",         budget: 1024 },
     Platform { name: "linux/arm/v5",  target: "armv5te-unknown-linux-gnueabi", qemu_user: "arm",         budget: 1024 },
