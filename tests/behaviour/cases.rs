@@ -106,7 +106,7 @@ pub static CASES: &[Case] = &[
     Case { name: "becomes ready and exits with 0 on SIGTERM if getpid fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "getpid") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if poll fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "poll,ppoll") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if write fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "write") },
-    Case { name: "becomes ready and exits with 0 on SIGTERM if pause fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "pause,ppoll") },
+    Case { name: "becomes ready and exits with 0 on SIGTERM if pause fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "pause,ppoll,rt_sigsuspend") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if rt_sigreturn fails", roles: ORDINARY, promise: Ours, emulator: Some(SIGRETURN), run: |program, _| faults::survives(program, "rt_sigreturn") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if exit fails once", roles: ORDINARY, promise: Ours, emulator: Some(EXIT), run: |program, _| faults::survives_once(program, "exit") },
 ];

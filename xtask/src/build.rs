@@ -38,6 +38,9 @@ enum Core {
     Debian,
 }
 
+/// The oldest compiler that the program builds with.
+const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
+
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
 
@@ -111,7 +114,18 @@ fn provide_core(shell: &Shell, target: &str, rustup_works: &mut bool) -> Result<
     let why = format!("build core for {target}, which rustup could not fetch");
     install::ensure(shell, DEBIAN_SOURCE, &["rustc-web", "rust-web-src"], &why)?;
     install::ensure(shell, DEBIAN_RUSTC, &["rustc-web"], &why)?;
+    let version = cmd!(shell, "{DEBIAN_RUSTC} --version").quiet().read()?;
+    ensure!(
+        is_recent(&version),
+        "{DEBIAN_RUSTC} is {version}, too old to {why}; bring rustc-web and rust-web-src up to {RUST_VERSION} or later"
+    );
     Ok(Core::Debian)
+}
+
+/// Whether what a compiler says of its version is at least what the program needs.
+fn is_recent(version: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> { text.split(['.', '-']).map_while(|part| part.parse().ok()).collect() };
+    version.split(' ').nth(1).is_some_and(|version| numbers(version) >= numbers(RUST_VERSION))
 }
 
 /// Compiles and links the program. Returns the linker's output.
