@@ -11,7 +11,7 @@ use linux_raw_sys::general::{
 use syscalls::{Sysno, raw_syscall};
 
 /// What rt_sigaction and rt_sigprocmask want to hear: 8, for 64 signals.
-/// <https://github.com/torvalds/linux/blob/v6.12/kernel/signal.c#L4570-L4571>
+/// `rt_sigaction` in <https://github.com/torvalds/linux/blob/v6.12/kernel/signal.c>
 const SIGSET_SIZE: usize = size_of::<kernel_sigset_t>();
 
 /// The `pid` of wait4 that stands for any child.

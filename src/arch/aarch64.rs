@@ -6,7 +6,7 @@
 //! - There is no pause and no poll: the generic table of system calls has ppoll for both.
 //!   <https://github.com/torvalds/linux/blob/v6.12/include/uapi/asm-generic/unistd.h>
 //! - A handler returns to a trampoline in the kernel's vDSO, unless SA_RESTORER says otherwise.
-//!   <https://github.com/torvalds/linux/blob/v6.12/arch/arm64/kernel/signal.c#L1193-L1196>
+//!   `setup_return` in <https://github.com/torvalds/linux/blob/v6.12/arch/arm64/kernel/signal.c>
 
 use super::Contract;
 use core::arch::naked_asm;

@@ -5,7 +5,7 @@
 //!   <https://gitlab.com/x86-psABIs/x86-64-ABI>
 //! - A system call takes its number in rax and its arguments in rdi, rsi, rdx, r10, r8 and r9.
 //! - SA_RESTORER is mandatory: without it the kernel kills the program instead of calling the handler.
-//!   <https://github.com/torvalds/linux/blob/v6.12/arch/x86/kernel/signal_64.c#L173-L175>
+//!   `x64_setup_rt_frame` in <https://github.com/torvalds/linux/blob/v6.12/arch/x86/kernel/signal_64.c>
 
 use super::Contract;
 use core::arch::naked_asm;
