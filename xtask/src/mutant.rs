@@ -22,14 +22,14 @@ pub struct Mutant {
 
 /// Adopts orphans, and leaves them zombies.
 pub static NO_REAPING: Mutant =
-    Mutant { name: "no reaping", file: "src/main.rs", from: "SIGCHLD => reap(),", to: "SIGCHLD => {}" };
+    Mutant { name: "no reaping", file: "src/main.rs", from: "SIGCHLD => return reap(),", to: "SIGCHLD => return," };
 
 /// Carries on when told to go.
 pub static DEAF: Mutant = Mutant {
     name: "deaf to SIGTERM",
     file: "src/main.rs",
-    from: "_ => finish(STDERR_FILENO, TERMINATED),",
-    to: "SIGTERM => {}\n        _ => finish(STDERR_FILENO, TERMINATED),",
+    from: "SIGINT => INTERRUPT,",
+    to: "SIGINT => INTERRUPT,\n        SIGTERM => return,",
 };
 
 /// What the program is built from, beside the configuration that cargo finds in the folders above.
