@@ -2,6 +2,7 @@
 
 use crate::build::{self, Binary};
 use crate::platform::Selection;
+use crate::sizes::{Heading, Sizes};
 use anyhow::{Context, Result, bail, ensure};
 use oci_spec::distribution::Reference;
 use oci_spec::image::{
@@ -93,7 +94,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 }
 
 /// Makes the image of these binaries, of these names and with these annotations besides the usual ones, and
-/// writes it into a folder as `pause.oci` and `pause.oci.tar`. Prints the sizes, in bytes.
+/// writes it into a folder as `pause.oci` and `pause.oci.tar`. Prints and returns the sizes.
 ///
 /// # Errors
 /// Where the image is over its budget or can't be written.
@@ -102,20 +103,24 @@ pub fn pack(
     references: &BTreeSet<String>,
     annotations: &[(String, String)],
     folder: &Path,
-) -> Result<()> {
+) -> Result<Vec<Sizes>> {
     let mut layout = Layout::new()?;
     let mut images = Vec::new();
-    println!(
-        "\n{:<16} {:>6} {:>6} {:>6} {:>8} {:>6} {:>7}",
-        "platform", "binary", "layer", "config", "manifest", "sum", "budget"
-    );
+    let mut all_sizes = Vec::new();
+    println!("\n{Heading} {:>6} {:>7}", "sum", "budget");
     for binary in binaries {
         let image = layout.add_image(binary)?;
-        let (layer, config) = (image.manifest.layers()[0].size(), image.manifest.config().size());
-        let manifest = image.descriptor.size();
-        let (name, size, sum) = (binary.platform.name, binary.size, layer + config + manifest);
-        println!("{name:<16} {size:>6} {layer:>6} {config:>6} {manifest:>8} {sum:>6} {BUDGET:>7}");
-        ensure!(sum <= BUDGET, "{name} is {sum} bytes to pull, over the budget of {BUDGET}");
+        let sizes = Sizes {
+            platform: binary.platform.name.into(),
+            binary: binary.size,
+            layer: image.manifest.layers()[0].size(),
+            config: image.manifest.config().size(),
+            manifest: image.descriptor.size(),
+        };
+        let sum = sizes.layer + sizes.config + sizes.manifest;
+        println!("{sizes} {sum:>6} {BUDGET:>7}");
+        ensure!(sum <= BUDGET, "{} is {sum} bytes to pull, over the budget of {BUDGET}", sizes.platform);
+        all_sizes.push(sizes);
         images.push(image);
     }
     layout.add_index(&images, references, annotations)?;
@@ -125,7 +130,8 @@ pub fn pack(
 
     std::fs::create_dir_all(folder)?;
     layout.write(&folder.join("pause.oci"))?;
-    build::replace(&folder.join("pause.oci.tar"), &archive, 0o644)
+    build::replace(&folder.join("pause.oci.tar"), &archive, 0o644)?;
+    Ok(all_sizes)
 }
 
 /// What the image is called unless somebody says otherwise.

@@ -9,6 +9,7 @@ mod mutant;
 mod mutants;
 mod platform;
 mod sandbox;
+mod sizes;
 mod test;
 
 use anyhow::{Context, Result};
