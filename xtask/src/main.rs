@@ -13,6 +13,7 @@ mod sizes;
 mod test;
 
 use anyhow::{Context, Result};
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
@@ -43,7 +44,17 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // What was wrong and what would be right is the first paragraph; the rest is how to get help.
+            let message = error.to_string();
+            let paragraph = message.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>();
+            eprintln!("{}", paragraph.join(" "));
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
+    };
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

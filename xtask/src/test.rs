@@ -43,7 +43,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let _programs = shell.push_env("PAUSE_PROGRAMS", commands.join(";"));
     // Beside dist/, which holds what somebody asked for.
     let folder = shell.current_dir().join("target/tested-image");
-    let sizes = image::pack(&binaries, &image::default_references(), &[], &folder)?;
+    let sizes = image::pack(&binaries, &image::default_contents(), &folder)?;
     sizes::check(&shell.current_dir(), &sizes, arguments.bless)?;
     let _image = shell.push_env("PAUSE_IMAGE", folder);
     cargo_test(shell, &["behaviour", "image"], filter)
