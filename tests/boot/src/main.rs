@@ -1,0 +1,119 @@
+//! The driver of `cargo xtask boot`: the machine's `/init`, which runs the contract of `/pause` on a real
+//! kernel and prints a line for each row.
+//!
+//! Freestanding like the program itself, because std is hard to come by for some of the platforms; `_start`
+//! is the program's own.
+//!
+//! What it prints, and xtask reads:
+//! - `kernel <release>, <bytes> byte pages`
+//! - `run <sentence>`, then `ok <sentence>` or `FAIL <sentence>: <detail>`, for each row
+//! - `driver: <n> passed, <n> failed`, after which it sends SIGTERM to the machine's PID 1, by then pause.
+//!   The kernel says how that ended: it panics, and gives the exit status.
+
+#![no_std]
+#![no_main]
+
+#[allow(unused, reason = "the driver takes `_start` and handles no signals")]
+#[path = "../../../src/arch/mod.rs"]
+mod arch;
+mod memory;
+mod pause;
+mod processes;
+mod rows;
+mod sys;
+mod text;
+
+use crate::rows::{ON_THE_MACHINE, ROWS, Row};
+use core::iter::from_fn;
+use linux_raw_sys::auxvec::{AT_NULL, AT_PAGESZ};
+use linux_raw_sys::general::SIGTERM;
+
+/// Prints a line.
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::sys::write_all(1, $crate::text::text!("{}\n", format_args!($($argument)*)).bytes()) };
+}
+
+/// Where `_start` leads.
+///
+/// # Safety
+/// `stack` is the stack pointer as the kernel left it.
+unsafe extern "C" fn main(stack: *const usize) -> ! {
+    // SAFETY: promised by the caller.
+    let page_size = unsafe { auxiliary_value(stack, AT_PAGESZ as usize) };
+    if let Err(error) = sys::mount(c"proc", c"/proc") {
+        say!("FAIL the driver can mount /proc: {error}");
+        sys::exit(1);
+    }
+    say!("kernel {}, {} byte pages", sys::kernel_release(), page_size.unwrap_or_default());
+
+    let (turn, announce) = sys::pipe();
+    if sys::fork() == 0 {
+        examine(announce);
+    }
+    // PID 1 waits for its turn, which comes when the other one has closed its end.
+    sys::close(announce);
+    sys::read(turn, &mut [0]).ok();
+    let error = sys::execute(c"/pause", &[c"/pause"]);
+    say!("FAIL the machine's PID 1 becomes pause: {error}");
+    sys::exit(1)
+}
+
+/// Everything but PID 1's part: runs all rows, and ends the machine.
+fn examine(announce: sys::File) -> ! {
+    let mut failed = run(ROWS);
+    sys::close(announce);
+    failed += run(ON_THE_MACHINE);
+    say!("driver: {} passed, {failed} failed", ROWS.len() + ON_THE_MACHINE.len() - failed);
+    sys::kill(1, SIGTERM).ok();
+    // Whatever comes now, comes from PID 1.
+    loop {
+        sys::nap();
+    }
+}
+
+/// Runs these rows. Returns how many failed.
+fn run(rows: &[Row]) -> usize {
+    let fails = |row: &&Row| {
+        say!("run {}", row.sentence);
+        match (row.run)() {
+            Ok(()) => say!("ok {}", row.sentence),
+            Err(detail) => {
+                say!("FAIL {}: {detail}", row.sentence);
+                return true;
+            }
+        }
+        false
+    };
+    rows.iter().filter(fails).count()
+}
+
+/// A value of the auxiliary vector, which follows arguments and environment on the initial stack.
+///
+/// # Safety
+/// `stack` is the stack pointer as the kernel left it.
+unsafe fn auxiliary_value(stack: *const usize, key: usize) -> Option<usize> {
+    let mut position = stack;
+    let mut next = || {
+        // SAFETY: the vector ends with AT_NULL, behind which nothing is read.
+        unsafe {
+            let word = *position;
+            position = position.add(1);
+            word
+        }
+    };
+    for _ in 0..next() + 1 {
+        next(); // the arguments and the null behind them
+    }
+    while next() != 0 {} // the environment
+    from_fn(|| Some((next(), next())))
+        .take_while(|pair| pair.0 != AT_NULL as usize)
+        .find(|pair| pair.0 == key)
+        .map(|pair| pair.1)
+}
+
+/// A panic of the driver is a failure of its own kind.
+#[panic_handler]
+fn panic(information: &core::panic::PanicInfo) -> ! {
+    say!("FAIL the driver does not panic: {information}");
+    sys::exit(1)
+}
