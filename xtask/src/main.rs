@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
+mod boot;
 mod build;
 mod install;
 mod platform;
@@ -20,6 +21,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Boot(boot::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +41,6 @@ fn run(command: Command) -> Result<()> {
     shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     match command {
         Command::Build(arguments) => build::run(&shell, &arguments),
+        Command::Boot(arguments) => boot::run(&shell, &arguments),
     }
 }

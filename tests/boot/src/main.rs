@@ -12,6 +12,7 @@
 
 #![no_std]
 #![no_main]
+#![allow(clippy::result_large_err, reason = "there is no heap to put an error on")]
 
 #[allow(unused, reason = "the driver takes `_start` and handles no signals")]
 #[path = "../../../src/arch/mod.rs"]

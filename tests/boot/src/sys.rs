@@ -8,8 +8,8 @@ use core::ffi::{CStr, c_int, c_void};
 use core::mem::{transmute, zeroed};
 use core::ptr::null;
 use linux_raw_sys::general::{
-    __kernel_old_timespec, AT_FDCWD, CLONE_NEWPID, O_CLOEXEC, O_RDONLY, P_PID, POLLIN, POLLOUT, SIG_BLOCK, SIGCHLD,
-    WEXITED, WNOHANG, WNOWAIT, clone_args, kernel_sigaction, pollfd, rlimit64,
+    __kernel_old_timespec, __kernel_sighandler_t, AT_FDCWD, CLONE_NEWPID, O_CLOEXEC, O_RDONLY, P_PID, POLLIN, POLLOUT,
+    SIG_BLOCK, SIGCHLD, WEXITED, WNOHANG, WNOWAIT, clone_args, kernel_sigaction, pollfd, rlimit64,
 };
 use linux_raw_sys::system::new_utsname;
 use syscalls::{Errno, Sysno, syscall};
@@ -97,7 +97,7 @@ pub fn block_and_ignore_all_signals() {
     // SAFETY: a kernel_sigaction of zero bytes is valid.
     let mut ignore: kernel_sigaction = unsafe { zeroed() };
     // SAFETY: SIG_IGN is the number 1 in the place of a function, which nobody calls.
-    ignore.sa_handler_kernel = unsafe { transmute::<usize, _>(1usize) };
+    ignore.sa_handler_kernel = unsafe { transmute::<usize, __kernel_sighandler_t>(1) };
     for signal in 1..=64 {
         // SAFETY: the kernel reads `ignore`. SIGKILL and SIGSTOP are refused.
         unsafe { syscall!(Sysno::rt_sigaction, signal, &raw const ignore, 0, SIGSET_SIZE).ok() };
