@@ -3,8 +3,14 @@
 use std::env::var;
 use std::process::Command;
 
-/// The flags of `.cargo/config.toml` without which the program grows past its budget.
-const NEEDED: [&str; 2] = ["-Cno-redzone=yes", "-Cllvm-args=-disable-machine-licm"];
+/// The flags of `.cargo/config.toml` without which the program is wrong or grows past its budget.
+const NEEDED: [&str; 5] = [
+    "-Cno-redzone=yes",
+    "-Cllvm-args=-disable-machine-licm",
+    "-Cllvm-args=-disable-ppc-ctrloops",
+    "-Cllvm-args=-disable-ppc-instr-form-prep",
+    "-Cllvm-args=-enable-global-merge=0",
+];
 
 /// What the linker is told, and why.
 const LINK: [&str; 6] = [

@@ -18,8 +18,16 @@ pub struct Platform {
 /// Every platform, in the order of the image's index.
 #[rustfmt::skip]
 pub static PLATFORMS: &[Platform] = &[
-    Platform { name: "linux/amd64", target: "x86_64-unknown-linux-gnu",  qemu_user: "x86_64",  budget: 700 },
-    Platform { name: "linux/arm64", target: "aarch64-unknown-linux-gnu", qemu_user: "aarch64", budget: 1024 },
+    Platform { name: "linux/amd64",   target: "x86_64-unknown-linux-gnu",      qemu_user: "x86_64",      budget:  700 },
+    Platform { name: "linux/arm64",   target: "aarch64-unknown-linux-gnu",     qemu_user: "aarch64",     budget: 1024 },
+    Platform { name: "linux/386",     target: "i686-unknown-linux-gnu",        qemu_user: "i386",        budget: 1024 },
+    Platform { name: "linux/arm/v7",  target: "armv5te-unknown-linux-gnueabi", qemu_user: "arm",         budget: 1024 },
+    Platform { name: "linux/arm/v6",  target: "armv5te-unknown-linux-gnueabi", qemu_user: "arm",         budget: 1024 },
+    Platform { name: "linux/arm/v5",  target: "armv5te-unknown-linux-gnueabi", qemu_user: "arm",         budget: 1024 },
+    Platform { name: "linux/ppc64le", target: "powerpc64le-unknown-linux-gnu", qemu_user: "ppc64le",     budget: 1024 },
+    Platform { name: "linux/s390x",   target: "s390x-unknown-linux-gnu",       qemu_user: "s390x",       budget: 1024 },
+    Platform { name: "linux/riscv64", target: "riscv64gc-unknown-linux-gnu",   qemu_user: "riscv64",     budget: 1024 },
+    Platform { name: "linux/loong64", target: "loongarch64-unknown-linux-gnu", qemu_user: "loongarch64", budget: 1024 },
 ];
 
 impl Platform {

@@ -1,0 +1,21 @@
+//! LoongArch
+
+use super::Contract;
+use core::arch::naked_asm;
+use linux_raw_sys::general::kernel_sigaction;
+use syscalls::Sysno;
+
+pub struct Port;
+
+impl Contract for Port {
+    const PAUSE: Option<Sysno> = None;
+    const POLL: Option<Sysno> = None;
+
+    #[unsafe(no_mangle)]
+    #[unsafe(naked)]
+    unsafe extern "C" fn _start() -> ! {
+        naked_asm!("move $a0, $sp", "b {main}", main = sym crate::main)
+    }
+
+    fn set_restorer(_: &mut kernel_sigaction) {}
+}
