@@ -47,22 +47,25 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     }
     say!("kernel {}, {} byte pages", sys::kernel_release(), page_size.unwrap_or_default());
 
-    let (turn, announce) = sys::pipe();
+    let (turn, announcement) = sys::pipe();
     if sys::fork() == 0 {
-        examine(announce);
+        examine(announcement);
     }
-    // PID 1 waits for its turn, which comes when the other one has closed its end.
-    sys::close(announce);
-    sys::read(turn, &mut [0]).ok();
+    sys::close(announcement);
+    // PID 1 waits until it is its turn, or until the other one is gone.
+    if sys::read(turn, &mut [0]) != Ok(1) {
+        say!("FAIL the driver runs to its end: it was killed");
+        sys::exit(1);
+    }
     let error = sys::execute(c"/pause", &[c"/pause"]);
     say!("FAIL the machine's PID 1 becomes pause: {error}");
     sys::exit(1)
 }
 
 /// Everything but PID 1's part: runs all rows, and ends the machine.
-fn examine(announce: sys::File) -> ! {
+fn examine(announcement: sys::File) -> ! {
     let mut failed = run(ROWS);
-    sys::close(announce);
+    sys::write_all(announcement, b"!");
     failed += run(ON_THE_MACHINE);
     say!("driver: {} passed, {failed} failed", ROWS.len() + ON_THE_MACHINE.len() - failed);
     sys::kill(1, SIGTERM).ok();

@@ -4,22 +4,23 @@ use crate::sys::{self, Pid};
 use crate::text::{Outcome, Text, text};
 use core::ffi::CStr;
 
-/// How many milliseconds something may take that takes one on an idle machine. An emulated machine is slow,
-/// and the one that emulates it may be busy.
-const BOUND: usize = 30_000;
+/// How many seconds something may take that takes a millisecond on an idle machine. An emulated machine is
+/// slow, and the one that emulates it may be busy.
+const BOUND: i64 = 20;
 
 /// The signals that the program handles, as a mask: SIGINT, SIGTERM and SIGCHLD.
 const HANDLED: u64 = 1 << 1 | 1 << 14 | 1 << 16;
 
 /// Waits until the condition holds, but not forever. `what` ends the sentence "waited for".
 pub fn eventually(what: &str, mut condition: impl FnMut() -> Outcome<bool>) -> Outcome {
-    for _ in 0..BOUND {
-        if condition()? {
-            return Ok(());
+    let end = sys::uptime() + BOUND;
+    while !condition()? {
+        if sys::uptime() > end {
+            return Err(text!("waited {BOUND} seconds for {what}"));
         }
         sys::nap();
     }
-    Err(text!("waited {} seconds for {what}", BOUND / 1000))
+    Ok(())
 }
 
 /// Whether pause has all its handlers in place, blocks no signal and sleeps.

@@ -8,8 +8,8 @@ use core::ffi::{CStr, c_int, c_void};
 use core::mem::{transmute, zeroed};
 use core::ptr::null;
 use linux_raw_sys::general::{
-    __kernel_old_timespec, __kernel_sighandler_t, AT_FDCWD, CLONE_NEWPID, O_CLOEXEC, O_RDONLY, P_PID, POLLIN, POLLOUT,
-    SIG_BLOCK, SIGCHLD, WEXITED, WNOHANG, WNOWAIT, clone_args, kernel_sigaction, pollfd, rlimit64,
+    __kernel_old_timespec, __kernel_sighandler_t, AT_FDCWD, CLOCK_MONOTONIC, CLONE_NEWPID, O_CLOEXEC, O_RDONLY, P_PID,
+    POLLIN, POLLOUT, SIG_BLOCK, SIGCHLD, WEXITED, WNOHANG, WNOWAIT, clone_args, kernel_sigaction, pollfd, rlimit64,
 };
 use linux_raw_sys::system::new_utsname;
 use syscalls::{Errno, Sysno, syscall};
@@ -194,7 +194,15 @@ fn poll(file: File, events: u32) -> bool {
     poll.revents & events as i16 != 0
 }
 
-/// Sleeps for a millisecond.
+/// The time since the machine was started, in seconds.
+pub fn uptime() -> i64 {
+    let mut time = __kernel_old_timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes the time.
+    unsafe { syscall!(Sysno::clock_gettime, CLOCK_MONOTONIC, &raw mut time).ok() };
+    time.tv_sec.into()
+}
+
+/// Sleeps for a millisecond, or a little longer.
 pub fn nap() {
     let millisecond = __kernel_old_timespec { tv_sec: 0, tv_nsec: 1_000_000 };
     let no_mask: *const c_void = null();
