@@ -3,13 +3,15 @@
 use std::env::var;
 use std::process::Command;
 
-/// The flags of `.cargo/config.toml` without which the program is wrong or grows past its budget.
-const NEEDED: [&str; 5] = [
-    "-Cno-redzone=yes",
-    "-Cllvm-args=-disable-machine-licm",
-    "-Cllvm-args=-disable-ppc-ctrloops",
-    "-Cllvm-args=-disable-ppc-instr-form-prep",
-    "-Cllvm-args=-enable-global-merge=0",
+/// The flags of `.cargo/config.toml` without which the program is wrong or grows past its budget, and the
+/// architecture that needs each; none stands for all.
+const NEEDED: [(&str, &str); 6] = [
+    ("", "-Cno-redzone=yes"),
+    ("", "-Cllvm-args=-disable-machine-licm"),
+    ("powerpc64", "-Cllvm-args=-disable-ppc-ctrloops"),
+    ("powerpc64", "-Cllvm-args=-disable-ppc-instr-form-prep"),
+    ("powerpc64", "-Cllvm-args=-enable-global-merge=0"),
+    ("loongarch64", "-Ctarget-feature=-lsx"),
 ];
 
 /// What the linker is told, and why.
@@ -33,8 +35,11 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=linker.ld");
 
-    let flags = environment("CARGO_ENCODED_RUSTFLAGS");
-    if let Some(lost) = NEEDED.iter().find(|&&flag| flags.split('\x1f').all(|given| given != flag)) {
+    let (architecture, flags) = (environment("CARGO_CFG_TARGET_ARCH"), environment("CARGO_ENCODED_RUSTFLAGS"));
+    let is_lost = |&&(needs_it, flag): &&(&str, &str)| {
+        (needs_it.is_empty() || needs_it == architecture) && flags.split('\x1f').all(|given| given != flag)
+    };
+    if let Some((_, lost)) = NEEDED.iter().find(is_lost) {
         return stop(&format!(
             "the compiler was called without {lost} of .cargo/config.toml: unset RUSTFLAGS, which replaces \
              the flags of that file instead of adding to them"

@@ -14,7 +14,7 @@ impl Contract for Port {
     #[unsafe(no_mangle)]
     #[unsafe(naked)]
     unsafe extern "C" fn _start() -> ! {
-        naked_asm!("mov eax, esp", "push eax", "call {main}", main = sym crate::main)
+        naked_asm!("mov eax, esp", "sub esp, 12", "push eax", "call {main}", main = sym crate::main)
     }
 
     fn set_restorer(action: &mut kernel_sigaction) {

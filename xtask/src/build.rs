@@ -1,11 +1,13 @@
 //! `cargo xtask build`: the program for every platform, in `dist/bin`.
 
 use crate::install;
-use crate::platform::{Platform, Selection};
+use crate::platform::{self, Platform, Selection};
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,20 +59,28 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 /// # Errors
 /// Where something can't be built or is over its budget.
 pub fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<Binary>> {
+    platform::check_ports(shell)?;
     let progress = progress(platforms.len() as u64);
     let folder = shell.current_dir().join("dist/bin");
     std::fs::create_dir_all(&folder)?;
     let mut rustup_works = install::exists("rustup");
+    let mut programs = HashMap::new();
     let mut binaries = Vec::new();
     for platform in platforms {
         progress.set_message(format!("building {}", platform.name));
-        let linked = compile(shell, "pause", platform.target, &mut rustup_works)
-            .with_context(|| format!("can't build {}", platform.name))?;
-        let program = trim(&std::fs::read(&linked)?)?;
+        // Platforms can share a target: the variants of linux/arm do.
+        let program = match programs.entry(platform.target) {
+            Entry::Occupied(built) => built.into_mut(),
+            Entry::Vacant(target) => {
+                let linked = compile(shell, "pause", platform.target, &mut rustup_works)
+                    .with_context(|| format!("can't build {}", platform.name))?;
+                target.insert(trim(&std::fs::read(&linked)?)?)
+            }
+        };
         let size = program.len() as u64;
         ensure!(size <= platform.budget, "{} is {size} bytes, over its budget of {}", platform.name, platform.budget);
         let path = folder.join(format!("pause-{}", platform.file_name()));
-        replace(&path, &program, 0o755)?;
+        replace(&path, program, 0o755)?;
         binaries.push(Binary { platform, path, size });
         progress.inc(1);
     }
