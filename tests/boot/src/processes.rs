@@ -2,11 +2,11 @@
 
 use crate::sys::{self, Pid};
 use crate::text::{Outcome, Text, text};
-use core::ffi::CStr;
+use core::ffi::{CStr, c_long};
 
 /// How many seconds something may take that takes a millisecond on an idle machine. An emulated machine is
 /// slow, and the one that emulates it may be busy.
-const BOUND: i64 = 20;
+const BOUND: c_long = 60;
 
 /// The signals that the program handles, as a mask: SIGINT, SIGTERM and SIGCHLD.
 const HANDLED: u64 = 1 << 1 | 1 << 14 | 1 << 16;

@@ -4,7 +4,7 @@
 //! hence clone3 for fork, whose arguments are in the same order everywhere.
 
 use crate::text::Text;
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{CStr, c_int, c_long, c_void};
 use core::mem::{transmute, zeroed};
 use core::ptr::null;
 use linux_raw_sys::general::{
@@ -195,11 +195,11 @@ fn poll(file: File, events: u32) -> bool {
 }
 
 /// The time since the machine was started, in seconds.
-pub fn uptime() -> i64 {
+pub fn uptime() -> c_long {
     let mut time = __kernel_old_timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes the time.
     unsafe { syscall!(Sysno::clock_gettime, CLOCK_MONOTONIC, &raw mut time).ok() };
-    time.tv_sec.into()
+    time.tv_sec
 }
 
 /// Sleeps for a millisecond, or a little longer.
