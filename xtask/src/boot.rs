@@ -114,10 +114,8 @@ impl Bench<'_> {
                 println!("The same with a broken program: {}", variant.flaw);
                 let report = self.boot(kernel, binary.platform, &variant.program)?;
                 ensure!(report.has_begun(), "the driver of the broken program never began");
-                match report.verdict() {
-                    Ok(()) => bail!("it works although it is broken: {}", variant.flaw),
-                    Err(error) => println!("It fails, as it must:\n  {error}"),
-                }
+                let [first, ..] = &report.failed[..] else { bail!("it works although it is broken: {}", variant.flaw) };
+                println!("{} failures, as it must be; the first: {first}", report.failed.len());
             }
         }
         Ok(report)

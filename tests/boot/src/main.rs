@@ -31,7 +31,11 @@ use linux_raw_sys::general::SIGTERM;
 
 /// Prints a line.
 macro_rules! say {
-    ($($argument:tt)*) => { $crate::sys::write_all(1, $crate::text::text!("{}\n", format_args!($($argument)*)).bytes()) };
+    ($($argument:tt)*) => {{
+        $crate::sys::write_all(1, $crate::text::text!($($argument)*).bytes());
+        // Also where the text is cut off.
+        $crate::sys::write_all(1, b"\n");
+    }};
 }
 
 /// Where `_start` leads.

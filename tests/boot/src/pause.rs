@@ -66,7 +66,9 @@ impl Pause {
             sys::duplicate(its_stderr, 2);
             prepare(2);
             let error = sys::execute(c"/pause", arguments);
-            sys::write_all(its_stderr, text!("execve: {error}").bytes());
+            if sys::is_writable(its_stderr) {
+                sys::write_all(its_stderr, text!("execve: {error}").bytes());
+            }
             sys::exit(127);
         }
         sys::close(its_stdout);
@@ -138,7 +140,7 @@ impl Pause {
     fn tell(&self) -> Text {
         let words = read_available(self.stderr);
         match &self.end {
-            Some(end) => text!("pause {end}; stderr: {:?}", words.as_str()),
+            Some(end) => text!("pause {end}; stderr: {:?}", words.as_str().trim()),
             None => text!("pause runs"),
         }
     }
