@@ -49,6 +49,8 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
         say!("FAIL the driver can mount /proc: {error}");
         sys::exit(1);
     }
+    // What came before may have left a line half finished.
+    say!("");
     say!("kernel {}, {} byte pages", sys::kernel_release(), page_size.unwrap_or_default());
 
     let (turn, announcement) = sys::pipe();

@@ -4,8 +4,8 @@ use super::kernels::{Kernel, Machine};
 use super::machine::Emulator;
 use super::packages::Archive;
 use crate::install;
-use anyhow::{Context, Result, bail, ensure};
-use flate2::read::GzDecoder;
+use anyhow::{Context, Result, ensure};
+use ruzstd::decoding::StreamingDecoder;
 use std::ffi::CStr;
 use std::fs;
 use std::io::Read;
@@ -110,10 +110,8 @@ fn unwrap(image: Vec<u8>) -> Result<Vec<u8>> {
     let payload = word(8).zip(word(12)).and_then(|(offset, size)| image.get(offset..)?.get(..size));
     let payload = payload.context("the kernel is cut off")?;
     let compression = CStr::from_bytes_until_nul(&image[24..])?;
-    ensure!(compression == c"gzip", "the kernel is compressed with {compression:?}, not gzip");
+    ensure!(compression == c"zstd", "the kernel is compressed with {compression:?}, not zstd");
     let mut kernel = Vec::new();
-    if let Err(error) = GzDecoder::new(payload).read_to_end(&mut kernel) {
-        bail!("can't decompress the kernel: {error}");
-    }
+    StreamingDecoder::new(payload)?.read_to_end(&mut kernel).context("can't decompress the kernel")?;
     Ok(kernel)
 }
