@@ -26,8 +26,12 @@ mod text;
 
 use crate::rows::{ON_THE_MACHINE, ROWS, Row};
 use core::iter::from_fn;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use linux_raw_sys::auxvec::{AT_NULL, AT_PAGESZ};
 use linux_raw_sys::general::SIGTERM;
+
+/// The kernel's page size in bytes.
+static PAGE_SIZE: AtomicUsize = AtomicUsize::new(0);
 
 /// Prints a line.
 macro_rules! say {
@@ -44,14 +48,15 @@ macro_rules! say {
 /// `stack` is the stack pointer as the kernel left it.
 unsafe extern "C" fn main(stack: *const usize) -> ! {
     // SAFETY: promised by the caller.
-    let page_size = unsafe { auxiliary_value(stack, AT_PAGESZ as usize) };
+    let page_size = unsafe { auxiliary_value(stack, AT_PAGESZ as usize) }.unwrap_or_default();
+    PAGE_SIZE.store(page_size, Relaxed);
     if let Err(error) = sys::mount(c"proc", c"/proc") {
         say!("FAIL the driver can mount /proc: {error}");
         sys::exit(1);
     }
     // What came before may have left a line half finished.
     say!("");
-    say!("kernel {}, {} byte pages", sys::kernel_release(), page_size.unwrap_or_default());
+    say!("kernel {}, {} byte pages", sys::kernel_release(), page_size);
 
     let (turn, announcement) = sys::pipe();
     if sys::fork() == 0 {
