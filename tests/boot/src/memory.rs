@@ -54,3 +54,7 @@ unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, count: usize) -> c_i
     // SAFETY: the same contract.
     unsafe { memcmp(one, other, count) }
 }
+
+/// What would unwind the stack. `core` refers to it where it was built for programs that do; nobody calls it.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
