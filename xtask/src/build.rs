@@ -75,9 +75,8 @@ pub fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<Binar
         let program = match programs.entry(platform.target) {
             Entry::Occupied(built) => built.into_mut(),
             Entry::Vacant(target) => {
-                let core = provide_core(shell, platform.target, &mut rustup_works)?;
-                let linked =
-                    compile(shell, platform, &core).with_context(|| format!("can't build {}", platform.name))?;
+                let linked = compile(shell, "pause", platform.target, &mut rustup_works)
+                    .with_context(|| format!("can't build {}", platform.name))?;
                 target.insert(trim(&std::fs::read(&linked)?)?)
             }
         };
@@ -128,9 +127,13 @@ fn is_recent(version: &str) -> bool {
     version.split(' ').nth(1).is_some_and(|version| numbers(version) >= numbers(RUST_VERSION))
 }
 
-/// Compiles and links the program. Returns the linker's output.
-fn compile(shell: &Shell, platform: &Platform, core: &Core) -> Result<PathBuf> {
-    let target = platform.target;
+/// Compiles and links a freestanding package. Returns the linker's output. `rustup_works` says whether
+/// rustup may be asked for `core`, and is cleared when it can't get it.
+///
+/// # Errors
+/// Where `core` is not to be had, or the package can't be built.
+pub fn compile(shell: &Shell, package: &str, target: &str, rustup_works: &mut bool) -> Result<PathBuf> {
+    let core = provide_core(shell, target, rustup_works)?;
     let sysroot = cmd!(shell, "rustc --print sysroot").quiet().read()?;
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
     // The toolchain's own linker links every architecture. For the host, build.rs asks for it.
@@ -141,7 +144,7 @@ fn compile(shell: &Shell, platform: &Platform, core: &Core) -> Result<PathBuf> {
         Core::Debian => "target/cross-debian",
     };
     let mut command =
-        cmd!(shell, "cargo build --quiet --release --package pause --target {target} --target-dir {folder}")
+        cmd!(shell, "cargo build --quiet --release --package {package} --target {target} --target-dir {folder}")
             // They would replace the flags of .cargo/config.toml.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -155,7 +158,7 @@ fn compile(shell: &Shell, platform: &Platform, core: &Core) -> Result<PathBuf> {
         Core::Debian => command.arg("-Zbuild-std=core").env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1"),
     };
     command.run()?;
-    Ok(shell.current_dir().join(format!("{folder}/{target}/release/pause")))
+    Ok(shell.current_dir().join(format!("{folder}/{target}/release/{package}")))
 }
 
 /// Cuts off what the linker leaves behind the last byte that is loaded: zeros, where lld would have
@@ -198,7 +201,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
 }
 
 /// A progress bar on a terminal, and nothing elsewhere: there, the printed commands are the progress.
-fn progress(steps: u64) -> ProgressBar {
+pub fn progress(steps: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

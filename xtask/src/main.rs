@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
+mod boot;
 mod build;
 mod demo;
 mod e2e;
@@ -32,6 +33,7 @@ enum Command {
     Build(build::Arguments),
     Image(image::Arguments),
     Test(test::Arguments),
+    Boot(boot::Arguments),
     E2e(e2e::Arguments),
     Mutants(mutants::Arguments),
     Demo(demo::Arguments),
@@ -72,6 +74,7 @@ fn run(command: Command) -> Result<()> {
         Command::Build(arguments) => build::run(&shell, &arguments),
         Command::Image(arguments) => image::run(&shell, &arguments),
         Command::Test(arguments) => test::run(&shell, &arguments),
+        Command::Boot(arguments) => boot::run(&shell, &arguments),
         Command::E2e(arguments) => e2e::run(&shell, &arguments),
         Command::Mutants(arguments) => mutants::run(&shell, &arguments),
         Command::Demo(arguments) => demo::run(&shell, &arguments),

@@ -46,8 +46,8 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     for source in SOURCES {
         copy(&repository.join(source), &folder.join(source))?;
     }
-    // xtask is not copied.
-    replace_once(&folder.join("Cargo.toml"), r#"members = [".", "xtask"]"#, r#"members = ["."]"#)?;
+    // The other packages are not copied.
+    replace_once(&folder.join("Cargo.toml"), r#"members = [".", "tests/boot", "xtask"]"#, r#"members = ["."]"#)?;
     replace_once(&folder.join(mutant.file), mutant.from, mutant.to)
         .with_context(|| format!("the mutant \"{}\" no longer fits the program", mutant.name))?;
     let manifest = folder.join("Cargo.toml");
