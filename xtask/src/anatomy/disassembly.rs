@@ -1,6 +1,6 @@
 //! Machine code as text, for each architecture that capstone knows.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use capstone::arch::{self, BuildsCapstone, BuildsCapstoneEndian, BuildsCapstoneExtraMode, BuildsCapstoneSyntax};
 use capstone::{Capstone, CsResult, Endian, InsnGroupType};
 use object::elf;
@@ -117,18 +117,21 @@ impl InstructionSet {
     /// Disassembles one function.
     ///
     /// # Errors
-    /// Where a byte of it is not part of an instruction.
+    /// Where the disassembler can't be had or skips a byte.
     pub fn disassemble(&self, code: &[u8], address: usize) -> Result<Vec<Instruction>> {
         let mut disassembler = (self.disassembler)()?;
         disassembler.set_detail(true)?;
+        // What is not an instruction is shown as `.byte`.
+        disassembler.set_skipdata(true)?;
         let (mut pushed, mut number) = (None, None);
         let mut instructions = Vec::new();
         for instruction in disassembler.disasm_all(code, address as u64)?.iter() {
             let mnemonic = instruction.mnemonic().context("an instruction without a name")?;
             let operands = instruction.op_str().unwrap_or_default();
-            let groups = disassembler.insn_detail(instruction)?;
+            // What is not an instruction has no details.
+            let groups =
+                disassembler.insn_detail(instruction).map(|detail| detail.groups().to_vec()).unwrap_or_default();
             let branches = groups
-                .groups()
                 .iter()
                 .any(|group| [InsnGroupType::CS_GRP_JUMP, InsnGroupType::CS_GRP_CALL].contains(&u32::from(group.0)));
             let here = instruction.address() as i64;
@@ -158,7 +161,7 @@ impl InstructionSet {
             instructions.push(Instruction { size: instruction.len(), text, target, system_call });
         }
         let known: usize = instructions.iter().map(|instruction| instruction.size).sum();
-        anyhow::ensure!(known == code.len(), "there is no instruction at {:#x}", address + known);
+        ensure!(known == code.len(), "the disassembler stops at {:#x}", address + known);
         Ok(instructions)
     }
 }

@@ -21,13 +21,13 @@ pub struct Line {
 /// # Errors
 /// Where its bytes are not what the part is said to be.
 pub fn lines(program: &[u8], part: &Part, parts: &[Part], set: Option<&InstructionSet>) -> Result<Vec<Line>> {
-    let whole = |text: String| vec![Line { range: part.range.clone(), text, note: String::new() }];
     Ok(match (part.kind, set) {
         (Kind::ElfHeader, _) => fields(program, part, parts, &elf_header(word_size(program))),
         (Kind::ProgramHeader, _) => fields(program, part, parts, &program_header(word_size(program))),
         (Kind::Function, Some(set)) => instructions(program, part, parts, set)?,
-        (Kind::Function, None) => whole("no disassembler for this architecture".into()),
-        (Kind::Message, _) => whole(part.name.clone()),
+        (Kind::Function, None) => Vec::new(),
+        // Its name says it all.
+        (Kind::Message | Kind::Padding, _) => Vec::new(),
         (Kind::Constant, _) => {
             let values: Vec<_> = program[part.range.clone()].iter().map(u8::to_string).collect();
             values
@@ -40,7 +40,6 @@ pub fn lines(program: &[u8], part: &Part, parts: &[Part], set: Option<&Instructi
                 })
                 .collect()
         }
-        (Kind::Padding, _) => whole("never read".into()),
     })
 }
 
@@ -81,7 +80,7 @@ fn elf_header(word: usize) -> Vec<Field> {
 /// The fields of a program header: the two classes differ in where p_flags is.
 #[rustfmt::skip]
 fn program_header(word: usize) -> Vec<Field> {
-    let flags = ("p_flags", 4, "");
+    let flags = ("p_flags", 4, "what is allowed there");
     let mut fields = vec![
         ("p_type",   4,    ""),
         ("p_offset", word, "where in the file"),

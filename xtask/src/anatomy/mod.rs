@@ -60,3 +60,44 @@ fn build_with_map(shell: &Shell, platform: &'static Platform) -> Result<(Vec<u8>
     ensure!(build()? == shipped, "the program changes when the linker writes a map of it, so the map is of no use");
     Ok((shipped, std::fs::read_to_string(map).context("the linker wrote no map")?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The real program, its parts, and its map.
+    fn amd64() -> (Vec<u8>, String) {
+        let shell = Shell::new().unwrap();
+        shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        build_with_map(&shell, platform::parse("linux/amd64").unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_byte_is_drawn_once() {
+        let (program, map) = amd64();
+        let parts = parts::dissect(&program, &map).unwrap();
+        let picture = picture::draw("linux/amd64", &program, &parts).unwrap();
+        assert_eq!(picture, picture::draw("linux/amd64", &program, &parts).unwrap());
+
+        // A cell is a closed square in the path of its part.
+        let paths = picture.lines().filter_map(|line| line.trim().strip_prefix("<path d=\"")?.split('"').next());
+        let cells: Vec<_> = paths.flat_map(|path| path.split_terminator('z')).collect();
+        let places: BTreeSet<_> = cells.iter().collect();
+        assert_eq!((cells.len(), places.len()), (program.len(), program.len()));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_refused() {
+        let (program, map) = amd64();
+        let refused = |program: &[u8], map: &str| parts::dissect(program, map).unwrap_err().to_string();
+        let is_function = |line: &&str| line.contains(":(.text._ZN5pause3say");
+        let without: Vec<_> = map.lines().filter(|line| !is_function(line)).collect();
+        let twice: Vec<_> = map.lines().flat_map(|line| vec![line; 1 + usize::from(is_function(&line))]).collect();
+        let longer = [program.as_slice(), &[0]].concat();
+        assert!(refused(&program, &without.join("\n")).contains("nobody knows what the bytes"));
+        assert!(refused(&program, &twice.join("\n")).contains("in another part"));
+        assert!(refused(&program, &map.replace(".text._ZN", ".data._ZN")).contains("nobody knows what the section"));
+        assert!(refused(&longer, &map).contains("the file ends at"));
+    }
+}

@@ -33,8 +33,9 @@ const BLOCK_GAP: usize = 14;
 /// The widest that any monospaced font draws a letter of the listing, in hundredths of a pixel.
 const LETTER: usize = 690;
 
-/// The letters that fit beside a swatch of the legend.
+/// The letters of a name that fit into the legend, and into the heading of a block.
 const LEGEND_LETTERS: usize = 27;
+const BLOCK_LETTERS: usize = 46;
 
 const STYLE: &str = "
 text { font: 11px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; fill: #c9d1d9 }
@@ -61,16 +62,13 @@ pub fn draw(platform: &str, program: &[u8], parts: &[Part]) -> Result<String> {
     };
     let set = disassembly::instruction_set(elf::Machine(machine));
     let colours = colours(parts);
-    let blocks = parts.iter().zip(&colours).map(|(part, colour)| {
-        let lines = listing::lines(program, part, parts, set)?;
-        Ok(Block { part, colour, lines })
-    });
-    let blocks = blocks.collect::<Result<Vec<_>>>()?;
+    let lines = parts.iter().map(|part| listing::lines(program, part, parts, set)).collect::<Result<Vec<_>>>()?;
+    let blocks = parts.iter().zip(&colours).zip(&lines).map(|((part, colour), lines)| Block { part, colour, lines });
+    let columns = split(&blocks.collect::<Vec<_>>());
 
     let map_height = program.len().div_ceil(CELLS) * CELL;
     let listing_top = HEADING + map_height.max(parts.len() * LEGEND_ROW) + 40;
-    let (left, right) = blocks.split_at(balance(&blocks));
-    let height = listing_top + height(left).max(height(right)) + MARGIN;
+    let height = listing_top + height(&columns[0]).max(height(&columns[1])) + MARGIN - BLOCK_GAP;
 
     let mut document = Document::new()
         .set("viewBox", (0, 0, WIDTH, height))
@@ -78,18 +76,20 @@ pub fn draw(platform: &str, program: &[u8], parts: &[Part]) -> Result<String> {
         .set("height", height)
         .add(Style::new(STYLE))
         .add(Rectangle::new().set("width", WIDTH).set("height", height).set("rx", 12).set("fill", "#0d1117"));
-    document = document.add(heading(platform, program, parts)).add(map(program, parts, &colours));
+    document = document.add(heading(platform, program, parts, set.is_some())).add(map(program, parts, &colours));
     document = document.add(legend(program, parts, &colours));
-    document = document.add(column(MARGIN, listing_top, left, program));
-    document = document.add(column(MARGIN + COLUMN + GUTTER, listing_top, right, program));
+    for (x, blocks) in [MARGIN, MARGIN + COLUMN + GUTTER].into_iter().zip(&columns) {
+        document = document.add(column(x, listing_top, blocks, program));
+    }
     Ok(format!("{document}\n"))
 }
 
-/// A part and its lines in the listing.
+/// A part, or what of it is in one column, and its lines in the listing.
+#[derive(Clone, Copy)]
 struct Block<'a> {
     part: &'a Part,
     colour: &'a str,
-    lines: Vec<Line>,
+    lines: &'a [Line],
 }
 
 impl Block<'_> {
@@ -102,10 +102,25 @@ fn height(blocks: &[Block]) -> usize {
     blocks.iter().map(Block::height).sum()
 }
 
-/// How many blocks go to the left column, so that the longer column is as short as can be.
-fn balance(blocks: &[Block]) -> usize {
-    let longer = |&count: &usize| height(&blocks[..count]).max(height(&blocks[count..]));
-    (0..=blocks.len()).min_by_key(longer).unwrap_or_default()
+/// Splits the listing into two columns, the longer of which is as short as can be.
+fn split<'a>(blocks: &[Block<'a>]) -> [Vec<Block<'a>>; 2] {
+    let split_at = |index: usize, line: usize| {
+        let Block { part, colour, lines } = blocks[index];
+        let (above, below) = lines.split_at(line);
+        let mut columns = [blocks[..index].to_vec(), blocks[index + 1..].to_vec()];
+        columns[0].push(Block { part, colour, lines: above });
+        if !below.is_empty() {
+            columns[1].insert(0, Block { part, colour, lines: below });
+        }
+        columns
+    };
+    let places = (0..blocks.len()).flat_map(|index| {
+        let lines = blocks[index].lines.len();
+        (lines.min(1)..=lines).map(move |line| (index, line))
+    });
+    let longer = |columns: &[Vec<Block>; 2]| height(&columns[0]).max(height(&columns[1]));
+    let columns = places.map(|(index, line)| split_at(index, line)).min_by_key(longer);
+    columns.unwrap_or_default()
 }
 
 /// A colour for each part: a range of hues for each kind, and neighbours that differ.
@@ -129,7 +144,7 @@ fn text(x: usize, y: usize, class: &str, content: impl Into<String>) -> Text {
     Text::new(content).set("x", x).set("y", y).set("class", class)
 }
 
-fn heading(platform: &str, program: &[u8], parts: &[Part]) -> Group {
+fn heading(platform: &str, program: &[u8], parts: &[Part], disassembled: bool) -> Group {
     let sum = |kinds: &[Kind]| -> usize {
         parts.iter().filter(|part| kinds.contains(&part.kind)).map(|part| part.range.len()).sum()
     };
@@ -142,9 +157,10 @@ fn heading(platform: &str, program: &[u8], parts: &[Part]) -> Group {
     ];
     let groups = groups.iter().filter(|(size, _)| *size > 0);
     let groups: Vec<_> = groups.map(|(size, name)| format!("{size} {name}")).collect();
+    let missing = if disassembled { "" } else { " (not disassembled: no disassembler here knows the architecture)" };
     Group::new()
         .add(text(MARGIN, 46, "title", format!("pause for {platform}: all {} bytes of it", program.len())))
-        .add(text(MARGIN, 70, "subtitle dim", format!("bytes: {}", groups.join(" · "))))
+        .add(text(MARGIN, 70, "subtitle dim", format!("bytes: {}{missing}", groups.join(" · "))))
 }
 
 /// The map: every byte in its row, in the colour of its part. A letter of a message shows above its number.
@@ -198,15 +214,18 @@ fn legend(program: &[u8], parts: &[Part], colours: &[String]) -> Group {
 fn column(x: usize, mut y: usize, blocks: &[Block], program: &[u8]) -> Group {
     let mut column = Group::new();
     for Block { part, colour, lines } in blocks {
+        let (start, size) = (part.range.start, part.range.len());
+        let continued = lines.first().is_some_and(|line| line.range.start > start);
+        let name = shorten(&part.name, BLOCK_LETTERS) + if continued { " (continued)" } else { "" };
         let bar = Rectangle::new().set("x", x).set("y", y).set("width", 4).set("rx", 2);
-        let name = shorten(&part.name, 56);
+        let bar = bar.set("height", BLOCK_HEADING - 8 + lines.len() * LISTING_ROW).set("fill", *colour);
         column = column
-            .add(bar.set("height", BLOCK_HEADING + lines.len() * LISTING_ROW).set("fill", *colour))
+            .add(bar)
             .add(text(x + OFFSET, y + 12, "name", name).set("style", format!("fill: {colour}")))
-            .add(text(x + COLUMN, y + 12, "end dim", format!("{} bytes", part.range.len())));
+            .add(text(x + COLUMN, y + 12, "end dim", format!("{start:03x} · {size} bytes")));
         y += BLOCK_HEADING;
-        for line in lines {
-            column = column.add(listing_row(x, y + 11, part.kind, line, program));
+        for line in *lines {
+            column = column.add(listing_row(x, y + 11, line, program));
             y += LISTING_ROW;
         }
         y += BLOCK_GAP;
@@ -214,14 +233,10 @@ fn column(x: usize, mut y: usize, blocks: &[Block], program: &[u8]) -> Group {
     column
 }
 
-fn listing_row(x: usize, y: usize, kind: Kind, line: &Line, program: &[u8]) -> Group {
-    let bytes = match kind {
-        // The map shows its bytes.
-        Kind::Message => String::new(),
-        _ => program[line.range.clone()].iter().map(|byte| format!("{byte:02x}")).collect(),
-    };
+fn listing_row(x: usize, y: usize, line: &Line, program: &[u8]) -> Group {
+    let bytes: String = program[line.range.clone()].iter().map(|byte| format!("{byte:02x}")).collect();
     // A field or an instruction of more than eight bytes moves what is beside it.
-    let start = if bytes.is_empty() { BYTES } else { BYTES + (bytes.len().max(16) + 2) * LETTER / 100 };
+    let start = BYTES + (bytes.len().max(16) + 2) * LETTER / 100;
     let room = (COLUMN - start) * 100 / LETTER;
     let note = shorten(&line.note, room.saturating_sub(line.text.chars().count() + 3));
     let mut meaning = text(x + start, y, "", shorten(&line.text, room));
@@ -234,10 +249,13 @@ fn listing_row(x: usize, y: usize, kind: Kind, line: &Line, program: &[u8]) -> G
         .add(meaning)
 }
 
-/// A text of at most so many letters.
+/// A text of at most so many letters, without its middle if it has more: messages begin alike.
 fn shorten(text: &str, letters: usize) -> String {
-    if text.chars().count() <= letters {
+    let all: Vec<char> = text.chars().collect();
+    if all.len() <= letters {
         return text.into();
     }
-    text.chars().take(letters.saturating_sub(1)).chain(['…']).collect()
+    let end = letters.saturating_sub(1) / 2;
+    let start = letters.saturating_sub(1) - end;
+    all[..start].iter().chain(&['…']).chain(&all[all.len() - end..]).collect()
 }
