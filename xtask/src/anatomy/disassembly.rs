@@ -124,6 +124,7 @@ impl InstructionSet {
         // What is not an instruction is shown as `.byte`.
         disassembler.set_skipdata(true)?;
         let (mut pushed, mut number) = (None, None);
+        let mut follows_auipc = false;
         let mut instructions = Vec::new();
         for instruction in disassembler.disasm_all(code, address as u64)?.iter() {
             let mnemonic = instruction.mnemonic().context("an instruction without a name")?;
@@ -137,6 +138,8 @@ impl InstructionSet {
             let here = instruction.address() as i64;
             let base = match operands.contains("[rip ") {
                 true => Some(here + instruction.len() as i64),
+                // RISC-V calls with a pair, whose distance counts from its first half: auipc ra, 0; jalr ra, ra, 8.
+                false if mnemonic == "jalr" => follows_auipc.then_some(here - 4),
                 false if branches && self.relative => Some(here),
                 false if branches || ADDRESSES.contains(&mnemonic) => Some(0),
                 false => None,
@@ -157,6 +160,7 @@ impl InstructionSet {
             } else if mnemonic == self.trap {
                 system_call = number.take().and_then(|number| (self.system_call)(usize::try_from(number).ok()?));
             }
+            follows_auipc = mnemonic == "auipc" && last == Some("0");
             let text = format!("{mnemonic} {operands}").trim_end().to_owned();
             instructions.push(Instruction { size: instruction.len(), text, target, system_call });
         }

@@ -37,7 +37,9 @@ pub fn dissect(program: &[u8], map: &str) -> Result<Vec<Part>> {
         Some(1) => headers::<elf::FileHeader32<Endianness>>(program),
         _ => headers::<elf::FileHeader64<Endianness>>(program),
     }?;
-    for section in sections(map) {
+    // Behind the end of the file the map goes on with what is not loaded: the ABI of ppc64le reserves a
+    // global offset table even if nothing is in it.
+    for section in sections(map).into_iter().filter(|section| section.range.start < program.len()) {
         add_padding(&mut parts, &section)?;
         let start = section.range.start;
         let constants = section.constants.unwrap_or(section.range.end);
