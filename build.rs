@@ -30,10 +30,14 @@ const LINK: [&str; 6] = [
     "--orphan-handling=error",
 ];
 
+/// Where set, the linker writes to this file what it puts where.
+const LINK_MAP: &str = "PAUSE_LINK_MAP";
+
 fn main() {
     let script = format!("{}/linker.ld", environment("CARGO_MANIFEST_DIR"));
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=linker.ld");
+    println!("cargo::rerun-if-env-changed={LINK_MAP}");
 
     let (architecture, flags) = (environment("CARGO_CFG_TARGET_ARCH"), environment("CARGO_ENCODED_RUSTFLAGS"));
     let is_lost = |&&(needs_it, flag): &&(&str, &str)| {
@@ -49,6 +53,9 @@ fn main() {
         return stop("the profile's opt-level is not \"z\": take the profiles of this repository's Cargo.toml");
     }
 
+    let map = var(LINK_MAP).map(|file| format!("-Map={file}")).ok();
+    let arguments = || LINK.into_iter().chain(map.as_deref());
+
     let (host, target) = (environment("HOST"), environment("TARGET"));
     if host == target {
         // The compiler driver calls the linker, as for any program, but adds nothing of its own. The
@@ -58,12 +65,12 @@ fn main() {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{script}");
-        for argument in LINK {
+        for argument in arguments() {
             println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
         }
     } else if var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
         println!("cargo::rustc-link-arg-bins=-T{script}");
-        for argument in LINK {
+        for argument in arguments() {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
     } else {

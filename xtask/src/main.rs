@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
+mod anatomy;
 mod boot;
 mod build;
 mod demo;
@@ -37,6 +38,7 @@ enum Command {
     E2e(e2e::Arguments),
     Mutants(mutants::Arguments),
     Demo(demo::Arguments),
+    Anatomy(anatomy::Arguments),
     /// Run one host's checks (in a sandbox)
     #[command(hide = true)]
     E2eHost(e2e::HostArguments),
@@ -78,6 +80,7 @@ fn run(command: Command) -> Result<()> {
         Command::E2e(arguments) => e2e::run(&shell, &arguments),
         Command::Mutants(arguments) => mutants::run(&shell, &arguments),
         Command::Demo(arguments) => demo::run(&shell, &arguments),
+        Command::Anatomy(arguments) => anatomy::run(&shell, &arguments),
         Command::E2eHost(arguments) => e2e::run_host(&shell, &arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
     }
