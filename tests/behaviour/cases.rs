@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use std::ffi::c_int;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// A promise of the program, and how to see whether it is kept.
@@ -262,6 +263,7 @@ fn terminate(program: &Program, role: Role) -> Result<()> {
 }
 
 fn terminate_in_a_storm(program: &Program, role: Role) -> Result<()> {
+    let _alone = STORM.lock();
     let mut running = Start::new(role).assisted().ready(program)?;
     running.wait_until_asleep()?;
     let assistant = running.assistant.as_mut().expect("asked for");
@@ -303,7 +305,8 @@ fn fatal_signals(program: &Program, role: Role) -> Result<()> {
     // The emulator keeps these for its own C library.
     let reserved = |signal: &c_int| program.is_emulated() && (32..=34).contains(signal);
     for signal in other_signals().filter(|signal| !harmless.contains(signal) && !reserved(signal)) {
-        let running = Start::new(role).ready(program)?;
+        let mut running = Start::new(role).ready(program)?;
+        running.wait_until_asleep()?;
         running.signal(signal)?;
         let end = running.end().with_context(|| format!("signal {signal}"))?;
         ensure!(end.outcome == Outcome::Killed(signal), "signal {signal}: it ended with {end:?}");
@@ -321,7 +324,11 @@ fn one_orphan(program: &Program, role: Role) -> Result<()> {
     ends_well(running, role)
 }
 
+/// Two storms at once could use up the machine's process numbers.
+static STORM: Mutex<()> = Mutex::new(());
+
 fn storm(program: &Program, role: Role) -> Result<()> {
+    let _alone = STORM.lock();
     let mut running = Start::new(role).assisted().ready(program)?;
     reaps(&mut running, 10_000)?;
     ends_well(running, role)
