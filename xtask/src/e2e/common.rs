@@ -6,9 +6,12 @@ use anyhow::{Context, Result, ensure};
 use procfs::process::{ProcState, Process, all_processes};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use xshell::Cmd;
 
 /// What the checks need, whatever the host.
 pub const PACKAGES: &[(&str, &str)] = &[("busybox", "busybox-static")];
@@ -84,15 +87,63 @@ pub fn check_reaping(scene: &mut Scene, pause: i32, make_orphans: impl FnOnce() 
     Ok(())
 }
 
-/// Checks how pause stopped: how long that took, its exit status and its log. `grace` is how long the host
+/// Checks how pause stopped: how long that took, its exit status (none if it still runs) and its log. `grace` is how long the host
 /// waits before it kills.
-pub fn check_stop(scene: &mut Scene, duration: Duration, grace: Duration, status: &str, log: &str) {
+pub fn check_stop(scene: &mut Scene, duration: Duration, grace: Duration, status: Option<i32>, log: &str) {
     let seconds = duration.as_secs_f64();
     let quick = seconds < grace.as_secs_f64() / 2.0;
     scene.check(&QUICK, quick.then_some(()).context(format!("it took {seconds:.1} s")));
-    scene.check(&STATUS, (status == "0").then_some(()).context(format!("it is {status}")));
+    let seen = status.map_or("it still runs".into(), |status| format!("it is {status}"));
+    scene.check(&STATUS, (status == Some(0)).then_some(()).context(seen));
     let said = log.lines().last() == Some("Shutting down, got signal: Terminated");
     scene.check(&LOG, said.then_some(()).context(format!("its log is {log:?}")));
+}
+
+/// A command that runs while the checks go on, and what it writes.
+pub struct Foreground {
+    process: Child,
+    log: String,
+}
+
+impl Foreground {
+    /// Starts it. `name` tells its log from others.
+    ///
+    /// # Errors
+    /// Where it can't be started.
+    pub fn start(command: Cmd, name: &str) -> Result<Self> {
+        eprintln!("$ {command} &");
+        let log = format!("/tmp/{name}.log");
+        let (output, mut command) = (File::create(&log)?, Command::from(command));
+        let process = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
+        Ok(Self { process, log })
+    }
+
+    /// The process number that the command writes into a file for that.
+    ///
+    /// # Errors
+    /// Where it writes none.
+    pub fn pid(&self, file: &Path) -> Result<i32> {
+        let read = || fs::read_to_string(file).ok().and_then(|pid| pid.trim().parse().ok());
+        wait_until(|| Ok(read().is_some()))?;
+        read().with_context(|| format!("no container was started: {}", self.log().unwrap_or_default()))
+    }
+
+    /// Waits for its end. Returns its exit status, or nothing if it still runs after all patience.
+    ///
+    /// # Errors
+    /// Where that can't be known.
+    pub fn wait(&mut self) -> Result<Option<i32>> {
+        wait_until(|| Ok(self.process.try_wait()?.is_some()))?;
+        Ok(self.process.try_wait()?.and_then(|status| status.code()))
+    }
+
+    /// What it has written so far.
+    ///
+    /// # Errors
+    /// Where that can't be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.log)?)
+    }
 }
 
 /// Waits until a process handles SIGTERM: one that comes before that is lost.

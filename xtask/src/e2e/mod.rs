@@ -7,6 +7,8 @@
 mod archive;
 mod bundle;
 mod common;
+mod containerd;
+mod cri;
 mod podman;
 
 use crate::mutant::{self, Mutant};
@@ -46,7 +48,7 @@ struct Host {
 }
 
 /// Every host, in the order in which they run.
-static HOSTS: &[Host] = &[bundle::CRUN, bundle::RUNC, podman::HOST];
+static HOSTS: &[Host] = &[bundle::CRUN, bundle::RUNC, containerd::HOST, podman::HOST];
 
 /// What the image is called on every host.
 const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"));
@@ -152,7 +154,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let heading = ["host", "version", "checks passed", "stand-ins caught", "seconds"].map(String::from);
     println!();
     for [host, version, passed, caught, seconds] in std::iter::once(heading).chain(rows) {
-        println!("{host:<12} {version:<28} {passed:>13} {caught:>16} {seconds:>8}");
+        println!("{host:<12} {version:<16} {passed:>13} {caught:>16} {seconds:>8}");
     }
     if !complaints.is_empty() {
         bail!("the image is not proven on every host:\n{}", complaints.join("\n"));
@@ -218,7 +220,9 @@ pub fn run_host(shell: &Shell, arguments: &HostArguments) -> Result<()> {
     let result = (arguments.host.checks)(&mut scene);
     let outcomes = scene.outcomes;
     let (program, rest) = arguments.host.version.split_first().context("a command")?;
-    let version = read(shell.cmd(program).args(rest))?.lines().next().unwrap_or_default().to_owned();
+    let version = read(shell.cmd(program).args(rest))?;
+    let version = version.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    let version = version.context("a command that prints a version")?.trim_end_matches(',').to_owned();
     let report = Report { version, outcomes, error: result.err().map(|error| format!("{error:#}")) };
     println!("{}", serde_json::to_string(&report)?);
     Ok(())

@@ -53,9 +53,9 @@ fn checks(scene: &mut Scene) -> Result<()> {
     let begin = Instant::now();
     read(cmd!(shell, "podman pod stop pod"))?;
     let duration = begin.elapsed();
-    let status = inspect(shell, &["inspect"], "State.ExitCode", &infra)?;
+    let status = inspect(shell, &["inspect"], "State.ExitCode", &infra)?.parse().ok();
     let log = read_errors(cmd!(shell, "podman logs {infra}"))?;
-    common::check_stop(scene, duration, GRACE, &status, &log);
+    common::check_stop(scene, duration, GRACE, status, &log);
     Ok(())
 }
 
