@@ -149,7 +149,7 @@ fn init(command: &[OsString]) -> Result<ExitStatus> {
         .args(command)
         .current_dir(repository)
         .env_clear()
-        .envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")])
+        .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")])
         .stdin(Stdio::null())
         .spawn()?;
     loop {

@@ -171,6 +171,15 @@ pub fn wait_until(mut is_so: impl FnMut() -> Result<bool>) -> Result<bool> {
     is_so()
 }
 
+/// How many children of a process are dead and not reaped.
+///
+/// # Errors
+/// Where that can't be known.
+pub fn zombies(pid: i32) -> Result<usize> {
+    let is_zombie = |child: &Process| child.stat().and_then(|stat| stat.state()).ok() == Some(ProcState::Zombie);
+    Ok(children(pid)?.into_iter().filter(is_zombie).count())
+}
+
 /// The children of a process, dead or alive.
 fn children(pid: i32) -> Result<Vec<Process>> {
     let is_child = |process: &Process| process.stat().is_ok_and(|stat| stat.ppid == pid);

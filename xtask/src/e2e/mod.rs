@@ -9,6 +9,7 @@ mod bundle;
 mod common;
 mod containerd;
 mod cri;
+mod docker;
 mod podman;
 
 use crate::mutant::{self, Mutant};
@@ -48,7 +49,7 @@ struct Host {
 }
 
 /// Every host, in the order in which they run.
-static HOSTS: &[Host] = &[bundle::CRUN, bundle::RUNC, containerd::HOST, podman::HOST];
+static HOSTS: &[Host] = &[bundle::CRUN, bundle::RUNC, containerd::HOST, docker::HOST, podman::HOST];
 
 /// What the image is called on every host.
 const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"));
