@@ -1,14 +1,19 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
 mod build;
+mod demo;
 mod e2e;
+mod image;
 mod install;
 mod mutant;
+mod mutants;
 mod platform;
 mod sandbox;
+mod test;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use std::path::Path;
 use std::process::ExitCode;
 use xshell::Shell;
 
@@ -23,7 +28,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Image(image::Arguments),
+    Test(test::Arguments),
     E2e(e2e::Arguments),
+    Mutants(mutants::Arguments),
+    Demo(demo::Arguments),
     /// Run one host's checks (in a sandbox)
     #[command(hide = true)]
     E2eHost(e2e::HostArguments),
@@ -46,10 +55,14 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     let shell = Shell::new()?;
     // Every path that a command prints or takes is relative to the repository.
-    shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    shell.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is a folder of the repository")?);
     match command {
         Command::Build(arguments) => build::run(&shell, &arguments),
+        Command::Image(arguments) => image::run(&shell, &arguments),
+        Command::Test(arguments) => test::run(&shell, &arguments),
         Command::E2e(arguments) => e2e::run(&shell, &arguments),
+        Command::Mutants(arguments) => mutants::run(&shell, &arguments),
+        Command::Demo(arguments) => demo::run(&shell, &arguments),
         Command::E2eHost(arguments) => e2e::run_host(&shell, &arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
     }

@@ -51,14 +51,16 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     replace_once(&folder.join(mutant.file), mutant.from, mutant.to)
         .with_context(|| format!("the mutant \"{}\" no longer fits the program", mutant.name))?;
     let manifest = folder.join("Cargo.toml");
-    cmd!(
+    let output = cmd!(
         shell,
         "cargo build --quiet --release --package pause --manifest-path {manifest} --target-dir target/mutants/build"
     )
     .env_remove("RUSTFLAGS")
     .env_remove("CARGO_ENCODED_RUSTFLAGS")
-    .run()
-    .with_context(|| format!("can't build the mutant \"{}\"", mutant.name))?;
+    .ignore_status()
+    .output()?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "can't build the mutant \"{}\": {messages}", mutant.name);
     let binary = folder.join("pause");
     fs::copy(repository.join("target/mutants/build/release/pause"), &binary)?;
     Ok(binary)

@@ -12,11 +12,13 @@ mod cri;
 mod docker;
 mod podman;
 
+use crate::build::{self, Binary};
 use crate::mutant::{self, Mutant};
 use crate::platform::{PLATFORMS, Platform};
-use crate::{build, install, sandbox};
+use crate::{image, install, sandbox};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xshell::{Cmd, Shell};
@@ -117,7 +119,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
     let platform = PLATFORMS.iter().find(|platform| platform.is_native());
     let platform = platform.context("pause is not built for this machine's architecture")?;
-    let image = image(shell, platform)?;
+    let image = image(shell)?;
     let stand_ins = [stand_in(shell, platform, &mutant::NO_REAPING)?, stand_in(shell, platform, &mutant::DEAF)?];
 
     let mut complaints = Vec::new();
@@ -164,24 +166,23 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 }
 
 /// The archive of the image itself.
-fn image(shell: &Shell, platform: &'static Platform) -> Result<PathBuf> {
-    let binaries = build::build(shell, &[platform])?;
-    pack(shell, "pause", &binaries[0].path)
+fn image(shell: &Shell) -> Result<PathBuf> {
+    let binaries = build::build(shell, &PLATFORMS.iter().collect::<Vec<_>>())?;
+    pack(shell, "pause", &binaries)
 }
 
 /// A mutant as an image, which is like pause's in all else.
-fn stand_in(shell: &Shell, _: &Platform, mutant: &'static Mutant) -> Result<(&'static Mutant, PathBuf)> {
-    let binary = mutant::build(shell, mutant)?;
-    Ok((mutant, pack(shell, &mutant.name.replace(' ', "-"), &binary)?))
+fn stand_in(shell: &Shell, platform: &'static Platform, mutant: &'static Mutant) -> Result<(&'static Mutant, PathBuf)> {
+    let path = mutant::build(shell, mutant)?;
+    let size = path.metadata()?.len();
+    Ok((mutant, pack(shell, &mutant.name.replace(' ', "-"), &[Binary { platform, path, size }])?))
 }
 
-/// Packs a program as the image's only file.
-fn pack(shell: &Shell, name: &str, program: &Path) -> Result<PathBuf> {
-    let path = shell.current_dir().join(format!("target/e2e/{name}.tar"));
-    std::fs::create_dir_all(path.parent().context("a file in a folder")?)?;
-    let config = serde_json::json!({ "Entrypoint": ["/pause"], "User": "65535:65535" });
-    archive::write(&path, REFERENCE, &config, &[("pause", program)])?;
-    Ok(path)
+/// Packs the image of these binaries. Returns the archive.
+fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
+    let folder = shell.current_dir().join("target/e2e").join(name);
+    image::pack(binaries, &BTreeSet::from([REFERENCE.to_string()]), &folder)?;
+    Ok(folder.join("pause.oci.tar"))
 }
 
 /// Runs a host's checks in a sandbox.
