@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use xshell::{Shell, cmd};
 
 /// One row of the table.
@@ -40,10 +40,6 @@ const RUNC_START: &[&str] = &[
     "nanosleep", "newfstatat", "openat", "sched_yield", "sigaltstack", "tgkill",
 ];
 
-/// The longest that a runtime gives a container to stop: what Kubernetes, podman and Docker use by themselves
-/// is 10 s or more.
-const GRACE: Duration = Duration::from_secs(10);
-
 const LOCKED: Check = Check {
     name: "it runs as user 65535, without capabilities or new privileges, under a seccomp filter",
     broken_by: None,
@@ -54,7 +50,7 @@ const KILL: Check = Check { name: "its exit status is 137 after SIGKILL", broken
 fn checks(scene: &mut Scene, runtime: &str, start: &[&str]) -> Result<()> {
     let (shell, busybox) = (scene.shell, common::busybox()?);
     unpack(shell, scene.archive, REFERENCE, "pause")?;
-    unpack(shell, &busybox, BUSYBOX, "busybox")?;
+    unpack(shell, Path::new(busybox), BUSYBOX, "busybox")?;
     edit("pause", |config| lock_up(config, start))?;
 
     let (mut container, pause) = run(shell, runtime, "pause", "terminated")?;
@@ -71,7 +67,7 @@ fn checks(scene: &mut Scene, runtime: &str, start: &[&str]) -> Result<()> {
     let begin = Instant::now();
     kill(shell, runtime, "terminated", Signal::TERM)?;
     let status = container.wait()?;
-    common::check_stop(scene, begin.elapsed(), GRACE, status, &container.log()?);
+    common::check_stop(scene, begin.elapsed(), status, &container.log()?);
     if status.is_none() {
         kill(shell, runtime, "terminated", Signal::KILL)?;
     }

@@ -7,7 +7,7 @@ use procfs::process::{ProcState, Process, all_processes};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -30,6 +30,12 @@ pub const MAKE_ORPHANS: [&str; 4] =
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a host is told to wait before it kills. Most wait 10 s or more by themselves.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a dead orphan may take to be reaped.
+const REAPING: Duration = Duration::from_secs(3);
+
 /// It is where orphans go.
 pub const FIRST: Check =
     Check { name: "it is process 1 of the PID namespace that the pod's containers share", broken_by: None };
@@ -40,7 +46,7 @@ pub const REAPS: Check =
     Check { name: "none of the orphans stays a zombie once it has died", broken_by: Some(&NO_REAPING) };
 /// It is not killed after a grace period.
 pub const QUICK: Check =
-    Check { name: "it stops long before the host would lose its patience and kill it", broken_by: Some(&DEAF) };
+    Check { name: "it stops before the host loses its patience and kills it", broken_by: Some(&DEAF) };
 /// It ends by itself.
 pub const STATUS: Check = Check { name: "its exit status is 0 after SIGTERM", broken_by: Some(&DEAF) };
 /// It says why it ended.
@@ -52,13 +58,13 @@ pub const LOG: Check =
 ///
 /// # Errors
 /// Where it can't be written.
-pub fn busybox() -> Result<PathBuf> {
-    let path = PathBuf::from("/tmp/busybox.tar");
+pub fn busybox() -> Result<&'static str> {
+    let archive = "/tmp/busybox.tar";
     let config = json!({ "Cmd": ["/bin/busybox", "sleep", "3600"], "Env": ["PATH=/bin"], "StopSignal": "SIGKILL" });
-    let program = ["/bin/busybox", "/usr/bin/busybox"].map(PathBuf::from).into_iter().find(|path| path.exists());
+    let program = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter().find(|path| path.exists());
     let program = program.context("busybox is not where Debian puts it")?;
-    archive::write(&path, BUSYBOX, &config, &[("bin/busybox", &program), ("bin/sleep", &program)])?;
-    Ok(path)
+    archive::write(Path::new(archive), BUSYBOX, &config, &[("bin/busybox", program), ("bin/sleep", program)])?;
+    Ok(archive)
 }
 
 /// Checks that pause is where a pod's orphans go, and that it reaps them. `pause` is its process number in the
@@ -78,7 +84,8 @@ pub fn check_reaping(scene: &mut Scene, pause: i32, make_orphans: impl FnOnce() 
     for orphan in &orphans {
         kill_process(Pid::from_raw(orphan.pid).context("a process number")?, Signal::KILL)?;
     }
-    wait_until(|| children(pause).map(|children| children.is_empty()))?;
+    wait_until(|| Ok(zombies(pause)? == children(pause)?.len()))?;
+    within(REAPING, || children(pause).map(|children| children.is_empty()))?;
     let rest = children(pause)?;
     let zombies =
         rest.iter().filter(|child| child.stat().and_then(|stat| stat.state()).ok() == Some(ProcState::Zombie));
@@ -87,16 +94,24 @@ pub fn check_reaping(scene: &mut Scene, pause: i32, make_orphans: impl FnOnce() 
     Ok(())
 }
 
-/// Checks how pause stopped: how long that took, its exit status (none if it still runs) and its log. `grace` is how long the host
-/// waits before it kills.
-pub fn check_stop(scene: &mut Scene, duration: Duration, grace: Duration, status: Option<i32>, log: &str) {
-    let seconds = duration.as_secs_f64();
-    let quick = seconds < grace.as_secs_f64() / 2.0;
-    scene.check(&QUICK, quick.then_some(()).context(format!("it took {seconds:.1} s")));
+/// Checks how pause stopped: how long that took, its exit status (none if it still runs) and its log.
+pub fn check_stop(scene: &mut Scene, duration: Duration, status: Option<i32>, log: &str) {
+    let took = format!("it took {:.1} s", duration.as_secs_f64());
+    scene.check(&QUICK, (duration < GRACE).then_some(()).context(took));
     let seen = status.map_or("it still runs".into(), |status| format!("it is {status}"));
     scene.check(&STATUS, (status == Some(0)).then_some(()).context(seen));
     let said = log.lines().last() == Some("Shutting down, got signal: Terminated");
     scene.check(&LOG, said.then_some(()).context(format!("its log is {log:?}")));
+}
+
+/// Checks what the program says to `-v`.
+///
+/// # Errors
+/// Where that is something else.
+pub fn check_version(said: &str) -> Result<()> {
+    let expected = concat!("pause ", env!("CARGO_PKG_VERSION"));
+    ensure!(said == expected, "it says {said:?} instead of {expected:?}");
+    Ok(())
 }
 
 /// A command that runs while the checks go on, and what it writes.
@@ -128,12 +143,12 @@ impl Foreground {
         read().with_context(|| format!("no container was started: {}", self.log().unwrap_or_default()))
     }
 
-    /// Waits for its end. Returns its exit status, or nothing if it still runs after all patience.
+    /// Waits for its end. Returns its exit status, or nothing if it still runs when a host would kill it.
     ///
     /// # Errors
     /// Where that can't be known.
     pub fn wait(&mut self) -> Result<Option<i32>> {
-        wait_until(|| Ok(self.process.try_wait()?.is_some()))?;
+        within(GRACE, || Ok(self.process.try_wait()?.is_some()))?;
         Ok(self.process.try_wait()?.and_then(|status| status.code()))
     }
 
@@ -160,9 +175,14 @@ pub fn await_handlers(pid: i32) -> Result<()> {
 ///
 /// # Errors
 /// Where that can't be known.
-pub fn wait_until(mut is_so: impl FnMut() -> Result<bool>) -> Result<bool> {
+pub fn wait_until(is_so: impl FnMut() -> Result<bool>) -> Result<bool> {
+    within(PATIENCE, is_so)
+}
+
+/// The same, for as long as one says.
+fn within(limit: Duration, mut is_so: impl FnMut() -> Result<bool>) -> Result<bool> {
     let begin = Instant::now();
-    while begin.elapsed() < PATIENCE {
+    while begin.elapsed() < limit {
         if is_so()? {
             return Ok(true);
         }

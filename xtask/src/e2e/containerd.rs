@@ -15,8 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
-use xshell::cmd;
+use std::time::Instant;
+use xshell::{Shell, cmd};
 
 /// One row of the table.
 pub const HOST: Host = Host {
@@ -27,9 +27,6 @@ pub const HOST: Host = Host {
 };
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
-
-/// How long Kubernetes gives a container to stop, unless it is told otherwise.
-const GRACE: Duration = Duration::from_secs(10);
 
 const NOT_READY: Check =
     Check { name: "SIGTERM to the sandbox's process makes the pod sandbox NotReady", broken_by: Some(&DEAF) };
@@ -57,15 +54,9 @@ bin_dir = "/usr/lib/cni"
 
 fn checks(scene: &mut Scene) -> Result<()> {
     let (shell, archive, busybox) = (scene.shell, scene.archive, common::busybox()?);
-    fs::create_dir_all("/etc/cni/net.d")?;
-    fs::write("/etc/cni/net.d/pods.conflist", NETWORK)?;
-    fs::write("/etc/containerd/config.toml", configuration())?;
-    let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
-    let up =
-        common::wait_until(|| Ok(cmd!(shell, "ctr version").quiet().ignore_stdout().ignore_stderr().run().is_ok()))?;
-    ensure!(up, "containerd does not start: {}", daemon.log()?);
+    let _daemon = start(shell)?;
     // Kubernetes has a namespace of its own for its images.
-    for (namespace, archive) in [("default", archive), ("k8s.io", archive), ("k8s.io", &busybox)] {
+    for (namespace, archive) in [("default", archive), ("k8s.io", archive), ("k8s.io", Path::new(busybox))] {
         read(cmd!(shell, "ctr --namespace {namespace} images import {archive}"))?;
     }
 
@@ -75,7 +66,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     let begin = Instant::now();
     read(cmd!(shell, "ctr task kill --signal SIGTERM pause"))?;
     let status = container.wait()?;
-    common::check_stop(scene, begin.elapsed(), GRACE, status, &container.log()?);
+    common::check_stop(scene, begin.elapsed(), status, &container.log()?);
     if status.is_none() {
         read(cmd!(shell, "ctr task kill --signal SIGKILL pause"))?;
     }
@@ -100,6 +91,21 @@ fn checks(scene: &mut Scene) -> Result<()> {
     let state = state(&client, &sandbox)?;
     scene.check(&STOPPED, (state == PodSandboxState::NotReady).then_some(()).context("it is Ready still"));
     Ok(())
+}
+
+/// Starts containerd.
+///
+/// # Errors
+/// Where it does not come up.
+pub fn start(shell: &Shell) -> Result<Foreground> {
+    fs::create_dir_all("/etc/cni/net.d")?;
+    fs::write("/etc/cni/net.d/pods.conflist", NETWORK)?;
+    fs::write("/etc/containerd/config.toml", configuration())?;
+    let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
+    let up =
+        common::wait_until(|| Ok(cmd!(shell, "ctr version").quiet().ignore_stdout().ignore_stderr().run().is_ok()))?;
+    ensure!(up, "containerd does not start: {}", daemon.log()?);
+    Ok(daemon)
 }
 
 /// What containerd is told of a pod whose containers share a PID namespace.

@@ -1,13 +1,13 @@
 //! Docker: the walk-through by which people learn what a pause container is. A web server and an application
 //! are two containers, and with pause's namespaces they are one machine.
 
-use super::common::{self, BUSYBOX, Foreground, MAKE_ORPHANS};
+use super::common::{self, BUSYBOX, Foreground, GRACE, MAKE_ORPHANS};
 use super::{Check, Host, REFERENCE, Scene, archive, read, read_errors};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use xshell::{Shell, cmd};
 
 /// One row of the table.
@@ -19,9 +19,6 @@ pub const HOST: Host = Host {
 };
 
 const NGINX: &str = "localhost/nginx:e2e";
-
-/// How long `docker stop` waits before it kills, unless it is told otherwise.
-const GRACE: Duration = Duration::from_secs(10);
 
 const PAGE: Check =
     Check { name: "nginx in one container shows the page of another, which it finds on localhost", broken_by: None };
@@ -54,7 +51,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     let daemon = Foreground::start(daemon, "dockerd")?;
     let is_up = || Ok(cmd!(shell, "docker version").quiet().ignore_stdout().ignore_stderr().run().is_ok());
     ensure!(common::wait_until(is_up)?, "dockerd does not start: {}", daemon.log()?);
-    for archive in [archive, &busybox, Path::new(nginx)] {
+    for archive in [archive, Path::new(busybox), Path::new(nginx)] {
         read(cmd!(shell, "docker load --quiet --input {archive}"))?;
     }
 
@@ -82,11 +79,12 @@ fn checks(scene: &mut Scene) -> Result<()> {
     print_processes(shell, "application")?;
 
     let begin = Instant::now();
-    read(cmd!(shell, "docker stop pause"))?;
+    let grace = GRACE.as_secs().to_string();
+    read(cmd!(shell, "docker stop --time {grace} pause"))?;
     let duration = begin.elapsed();
     let status = read(cmd!(shell, "docker inspect --format {STATUS} pause"))?.parse().ok();
     let log = read_errors(cmd!(shell, "docker logs pause"))?;
-    common::check_stop(scene, duration, GRACE, status, &log);
+    common::check_stop(scene, duration, status, &log);
 
     // nginx would not do here: as process 1 it reaps whatever dies.
     // https://github.com/nginx/nginx/blob/release-1.22.1/src/os/unix/ngx_process.c#L475-L488

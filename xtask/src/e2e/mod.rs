@@ -11,6 +11,7 @@ mod containerd;
 mod cri;
 mod docker;
 mod podman;
+mod registry;
 
 use crate::build::{self, Binary};
 use crate::mutant::{self, Mutant};
@@ -51,7 +52,8 @@ struct Host {
 }
 
 /// Every host, in the order in which they run.
-static HOSTS: &[Host] = &[bundle::CRUN, bundle::RUNC, containerd::HOST, docker::HOST, podman::HOST];
+static HOSTS: &[Host] =
+    &[bundle::CRUN, bundle::RUNC, containerd::HOST, docker::HOST, podman::HOST, podman::ROOTLESS, registry::HOST];
 
 /// What the image is called on every host.
 const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"));
@@ -78,6 +80,7 @@ struct Outcome {
 struct Report {
     version: String,
     outcomes: Vec<Outcome>,
+    notes: Vec<String>,
     /// Why they ended early, if they did.
     error: Option<String>,
 }
@@ -88,7 +91,11 @@ struct Scene<'a> {
     shell: &'a Shell,
     /// The image under test, called [`REFERENCE`], as every host loads it.
     archive: &'a Path,
+    /// What the next checks are about, where a host has several settings: it ends their names.
+    setting: &'static str,
     outcomes: Vec<Outcome>,
+    /// What was measured, in sentences.
+    notes: Vec<String>,
 }
 
 impl Scene<'_> {
@@ -96,12 +103,10 @@ impl Scene<'_> {
     fn check(&mut self, check: &Check, result: Result<()>) {
         let failure = result.err().map(|error| format!("{error:#}"));
         let mark = if failure.is_none() { "ok" } else { "FAILED" };
-        eprintln!("{mark}: {}", check.name);
-        self.outcomes.push(Outcome {
-            check: check.name.into(),
-            broken_by: check.broken_by.map(|mutant| mutant.name.into()),
-            failure,
-        });
+        let name = format!("{}{}", check.name, self.setting);
+        eprintln!("{mark}: {name}");
+        let broken_by = check.broken_by.map(|mutant| mutant.name.into());
+        self.outcomes.push(Outcome { check: name, broken_by, failure });
     }
 }
 
@@ -123,7 +128,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let stand_ins = [stand_in(shell, platform, &mutant::NO_REAPING)?, stand_in(shell, platform, &mutant::DEAF)?];
 
     let mut complaints = Vec::new();
-    let mut rows = Vec::new();
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for host in hosts {
         let begin = Instant::now();
         eprintln!("\n{}: the image", host.name);
@@ -145,6 +150,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             let name = |wrong| format!("{}, stand-in \"{}\": {wrong}", host.name, mutant.name);
             complaints.extend(wrong.into_iter().map(name));
         }
+        notes.extend(report.notes.iter().map(|note| format!("{}: {note}", host.name)));
         let passed = report.outcomes.iter().filter(|outcome| outcome.failure.is_none()).count();
         rows.push([
             host.name.into(),
@@ -158,6 +164,9 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     println!();
     for [host, version, passed, caught, seconds] in std::iter::once(heading).chain(rows) {
         println!("{host:<12} {version:<16} {passed:>13} {caught:>16} {seconds:>8}");
+    }
+    for note in notes {
+        println!("{note}");
     }
     if !complaints.is_empty() {
         bail!("the image is not proven on every host:\n{}", complaints.join("\n"));
@@ -218,14 +227,14 @@ fn judge(mutant: &Mutant, report: &Report) -> Vec<String> {
 pub fn run_host(shell: &Shell, arguments: &HostArguments) -> Result<()> {
     std::env::set_current_dir("/tmp")?;
     shell.change_dir("/tmp");
-    let mut scene = Scene { shell, archive: &arguments.archive, outcomes: Vec::new() };
+    let mut scene = Scene { shell, archive: &arguments.archive, setting: "", outcomes: Vec::new(), notes: Vec::new() };
     let result = (arguments.host.checks)(&mut scene);
-    let outcomes = scene.outcomes;
+    let Scene { outcomes, notes, .. } = scene;
     let (program, rest) = arguments.host.version.split_first().context("a command")?;
     let version = read(shell.cmd(program).args(rest))?;
     let version = version.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     let version = version.context("a command that prints a version")?.trim_end_matches(',').to_owned();
-    let report = Report { version, outcomes, error: result.err().map(|error| format!("{error:#}")) };
+    let report = Report { version, outcomes, notes, error: result.err().map(|error| format!("{error:#}")) };
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }
