@@ -200,6 +200,8 @@ fn change_root(lower: &Path, repository: &Path) -> Result<()> {
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     std::env::set_current_dir("/")?;
+    // What container engines expect of a root.
+    mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
     let shell = Shell::new()?;
     cmd!(shell, "ip link set lo up").quiet().run()?;
     Ok(())

@@ -66,7 +66,7 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 /// The user of a podman without root, who need not exist on this machine.
-const USER: u32 = 54321;
+const USER: &str = "54321";
 
 /// A user's podman.
 pub struct Podman<'a> {
@@ -102,7 +102,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
 }
 
 fn check_rootless(scene: &mut Scene) -> Result<()> {
-    let podman = Podman::new(scene, &["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"])?;
+    let podman = Podman::new(scene, &["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"])?;
     let (home, run) = ("/tmp/home", "/tmp/user");
     for (file, line) in [
         ("/etc/passwd", format!("pause-e2e:x:{USER}:{USER}::{home}:/bin/sh\n")),
@@ -114,23 +114,14 @@ fn check_rootless(scene: &mut Scene) -> Result<()> {
     }
     for folder in [home, run] {
         fs::create_dir(folder)?;
-        chown(folder, Some(USER), Some(USER))?;
+        chown(folder, USER.parse().ok(), USER.parse().ok())?;
     }
     scene.shell.set_var("HOME", home);
     scene.shell.set_var("XDG_RUNTIME_DIR", run);
     podman.load(scene)?;
-    podman.run(&[
-        "pod",
-        "create",
-        "--name",
-        "pod",
-        "--infra-image",
-        REFERENCE,
-        "--network",
-        "none",
-        "--share",
-        "pid,ipc",
-    ])?;
+    // A network of its own would take slirp4netns and /dev/net/tun.
+    let options = ["--network", "none", "--share", "pid,net,ipc,uts"];
+    podman.run(&[["pod", "create", "--name", "pod", "--infra-image", REFERENCE].as_slice(), &options].concat())?;
     podman.check_pod(scene)
 }
 
