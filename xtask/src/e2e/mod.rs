@@ -12,6 +12,7 @@ mod cri;
 mod docker;
 mod podman;
 mod registry;
+mod release;
 
 use crate::build::{self, Binary};
 use crate::mutant::{self, Mutant};
@@ -30,6 +31,10 @@ pub struct Arguments {
     /// Only this host (podman, say); may be given several times [default: all]
     #[arg(long = "host", value_name = "HOST", value_parser = parse)]
     hosts: Vec<&'static Host>,
+    /// The hosts of this release of Debian (trixie or sid, say), installed once in target/e2e [default: what this
+    /// machine has]
+    #[arg(long, value_name = "NAME", value_parser = release::parse)]
+    release: Option<String>,
 }
 
 /// What a sandbox is told.
@@ -119,9 +124,15 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         [] => HOSTS.iter().collect(),
         hosts => hosts.to_vec(),
     };
-    for (program, package) in hosts.iter().flat_map(|host| host.packages).chain(common::PACKAGES) {
-        install::ensure(shell, program, &[package], "run the image on real container hosts")?;
-    }
+    let root = match &arguments.release {
+        Some(release) => release::root(shell, release)?,
+        None => {
+            for (program, package) in hosts.iter().flat_map(|host| host.packages).chain(common::PACKAGES) {
+                install::ensure(shell, program, &[package], "run the image on real container hosts")?;
+            }
+            PathBuf::from("/")
+        }
+    };
     let platform = PLATFORMS.iter().find(|platform| platform.is_native());
     let platform = platform.context("pause is not built for this machine's architecture")?;
     let image = image(shell)?;
@@ -132,7 +143,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     for host in hosts {
         let begin = Instant::now();
         eprintln!("\n{}: the image", host.name);
-        let report = visit(shell, host, &image)?;
+        let report = visit(shell, &root, host, &image)?;
         let failed = report.outcomes.iter().filter_map(|outcome| {
             let failure = outcome.failure.as_ref()?;
             Some(format!("{}: {}: {failure}", host.name, outcome.check))
@@ -145,7 +156,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let mut caught = 0;
         for (mutant, archive) in &stand_ins {
             eprintln!("\n{}: the stand-in that is wrong on purpose: {}", host.name, mutant.name);
-            let wrong = judge(mutant, &visit(shell, host, archive)?);
+            let wrong = judge(mutant, &visit(shell, &root, host, archive)?);
             caught += usize::from(wrong.is_empty());
             let name = |wrong| format!("{}, stand-in \"{}\": {wrong}", host.name, mutant.name);
             complaints.extend(wrong.into_iter().map(name));
@@ -194,10 +205,10 @@ fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     Ok(folder.join("pause.oci.tar"))
 }
 
-/// Runs a host's checks in a sandbox.
-fn visit(shell: &Shell, host: &Host, archive: &Path) -> Result<Report> {
+/// Runs a host's checks in a sandbox with this root.
+fn visit(shell: &Shell, root: &Path, host: &Host, archive: &Path) -> Result<Report> {
     let archive = archive.to_str().context("a path in UTF-8")?;
-    let output = sandbox::read(shell, &["e2e-host", host.name, archive])?;
+    let output = sandbox::read(shell, root, &["e2e-host", host.name, archive])?;
     serde_json::from_str(&output).with_context(|| format!("the checks of {} ended in the middle", host.name))
 }
 
