@@ -31,13 +31,13 @@ const PROGRAM: [&str; 10] =
     ["rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "wait4", "getpid", "poll", "ppoll", "write", "pause", "exit"];
 
 /// What crun itself does under the container's seccomp profile, up to the program's start.
-const CRUN_START: &[&str] = &["close", "execve"];
+const CRUN_START: &[&str] = &["close", "close_range", "execve"];
 
 /// The same of runc, which is written in Go.
 #[rustfmt::skip]
 const RUNC_START: &[&str] = &[
     "close", "epoll_ctl", "execve", "fcntl", "fstat", "fstatfs", "futex", "getdents64", "gettid", "madvise", "mmap",
-    "nanosleep", "newfstatat", "openat", "sched_yield", "sigaltstack", "tgkill",
+    "nanosleep", "newfstatat", "openat", "openat2", "sched_yield", "sigaltstack", "statx", "tgkill",
 ];
 
 const LOCKED: Check = Check {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use xshell::{Shell, cmd};
 
 /// What newer releases have apart from the packages that the hosts name.
-const PACKAGES: [&str; 5] = ["docker-cli", "iproute2", "netavark", "nftables", "passt"];
+const PACKAGES: [&str; 6] = ["aardvark-dns", "docker-cli", "iproute2", "netavark", "nftables", "passt"];
 
 /// The parser of `--release`.
 ///
