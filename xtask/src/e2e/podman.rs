@@ -51,17 +51,12 @@ const VERSION: Check = Check {
 const CONFIGURATION: &str = "/etc/containers/containers.conf";
 
 /// What podman reads, and a machine with systemd would have otherwise.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 2] = [
     ("/etc/containers/policy.json", r#"{"default": [{"type": "insecureAcceptAnything"}]}"#),
     (
         CONFIGURATION,
         "[containers]\nlog_driver = \"k8s-file\"\n\
          [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"crun\"\n",
-    ),
-    // An overlay on the sandbox's overlay is more than podman takes.
-    (
-        "/etc/containers/storage.conf",
-        "[storage]\ndriver = \"vfs\"\nrunroot = \"/run/containers\"\ngraphroot = \"/var/lib/containers\"\n",
     ),
 ];
 
@@ -134,6 +129,8 @@ impl<'a> Podman<'a> {
         for (file, content) in FILES {
             fs::write(file, content)?;
         }
+        // An overlay on the sandbox's overlay is more than podman takes.
+        scene.shell.set_var("STORAGE_DRIVER", "vfs");
         Ok(Self { shell: scene.shell, user })
     }
 
