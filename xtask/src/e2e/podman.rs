@@ -2,7 +2,7 @@
 
 use super::common::{self, BUSYBOX, GRACE, MAKE_ORPHANS};
 use super::{Check, Host, REFERENCE, Scene, read, read_errors};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::chown;
@@ -24,11 +24,14 @@ pub const ROOTLESS: Host = Host {
 pub const PACKAGES: &[(&str, &str)] =
     &[("podman", "podman"), ("crun", "crun"), ("/usr/lib/cni/bridge", "containernetworking-plugins")];
 
+/// What a pod shares.
+pub const SHARE: &str = "pid,net,ipc,uts";
+
 /// Ways to make a pod.
 const PODS: [(&str, &[&str]); 3] = [
-    (", in a pod on a bridge network", &["--network", "bridge", "--share", "pid,net,ipc,uts"]),
+    (", in a pod on a bridge network", &["--network", "bridge", "--share", SHARE]),
     (", in a pod on the host's network", &["--network", "host", "--share", "pid,ipc,uts"]),
-    (", in a pod on no network", &["--network", "none", "--share", "pid,net,ipc,uts"]),
+    (", in a pod on no network", &["--network", "none", "--share", SHARE]),
 ];
 
 /// A pod as Kubernetes describes it.
@@ -43,6 +46,8 @@ spec:
     image: localhost/busybox:e2e
 ";
 
+const SHARED: Check =
+    Check { name: "the pod's other container is in its PID, IPC and UTS namespaces", broken_by: None };
 const VERSION: Check = Check {
     name: "run with the one argument -v by user 999, as kubeadm does it, it says its version and is done",
     broken_by: None,
@@ -83,7 +88,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     let mut configuration = OpenOptions::new().append(true).open(CONFIGURATION)?;
     writeln!(configuration, "infra_image = \"{REFERENCE}\"")?;
     scene.setting = ", as the infra image of containers.conf";
-    podman.run(&["pod", "create", "--name", "pod", "--share", "pid"])?;
+    podman.run(&["pod", "create", "--name", "pod", "--share", SHARE])?;
     podman.check_pod(scene)?;
     scene.setting = ", in a pod of kube play";
     fs::write("/tmp/pod.yaml", KUBERNETES)?;
@@ -115,7 +120,7 @@ fn check_rootless(scene: &mut Scene) -> Result<()> {
     scene.shell.set_var("XDG_RUNTIME_DIR", run);
     podman.load(scene)?;
     // A network of its own would take slirp4netns and /dev/net/tun.
-    let options = ["--network", "none", "--share", "pid,net,ipc,uts"];
+    let options = ["--network", "none", "--share", SHARE];
     podman.run(&[["pod", "create", "--name", "pod", "--infra-image", REFERENCE].as_slice(), &options].concat())?;
     podman.check_pod(scene)
 }
@@ -177,6 +182,8 @@ impl<'a> Podman<'a> {
             };
         let infra = self.run(&["pod", "inspect", "--format", "{{.InfraContainerID}}", "pod"])?;
         let pause = self.run(&["inspect", "--format", "{{.State.Pid}}", &infra])?.parse().context("no process")?;
+        let other = self.run(&["inspect", "--format", "{{.State.Pid}}", &container])?.parse().context("no process")?;
+        scene.check(&SHARED, check_shared(pause, other));
         common::check_reaping(scene, pause, || {
             self.run(&[&["exec", &container], MAKE_ORPHANS.as_slice()].concat())?;
             Ok(())
@@ -190,4 +197,14 @@ impl<'a> Podman<'a> {
         self.run(&["pod", "rm", "--force", "pod"])?;
         Ok(())
     }
+}
+
+/// Compares the namespaces of two processes.
+fn check_shared(pause: i32, other: i32) -> Result<()> {
+    for kind in ["pid", "ipc", "uts"] {
+        let [its, the_others] = [pause, other].map(|pid| fs::read_link(format!("/proc/{pid}/ns/{kind}")));
+        let (its, the_others) = (its?, the_others?);
+        ensure!(its == the_others, "it is in {}, the other in {}", its.display(), the_others.display());
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! A registry: what it keeps is what was pushed, and a pull takes little.
 
 use super::common::{self, Foreground};
-use super::podman::{self, Podman};
+use super::podman::{self, Podman, SHARE};
 use super::{Check, Host, REFERENCE, Scene, containerd, read};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -56,7 +56,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     podman.run(&["pull", "--quiet", "--tls-verify=false", REMOTE])?;
     scene.notes.push(traffic.end("podman")?);
     podman.load_busybox()?;
-    podman.run(&["pod", "create", "--name", "pod", "--infra-image", REMOTE, "--share", "pid"])?;
+    podman.run(&["pod", "create", "--name", "pod", "--infra-image", REMOTE, "--share", SHARE])?;
     podman.check_pod(scene)?;
 
     let _daemon = containerd::start(shell)?;
