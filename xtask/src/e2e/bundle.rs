@@ -54,6 +54,7 @@ fn checks(scene: &mut Scene, runtime: &str, start: &[&str]) -> Result<()> {
     edit("pause", |config| lock_up(config, start))?;
 
     let (mut container, pause) = run(shell, runtime, "pause", "terminated")?;
+    common::await_handlers(pause)?;
     let status = Process::new(pause)?.status()?;
     let locked =
         status.euid == 65535 && status.capeff == 0 && status.nonewprivs == Some(1) && status.seccomp == Some(2);

@@ -161,12 +161,16 @@ impl Foreground {
     }
 }
 
-/// Waits until a process handles SIGTERM: one that comes before that is lost.
+/// Waits until a process is pause and handles SIGTERM: one that comes before that is lost. Before that it is the
+/// runtime's own program, which may have a handler too.
 ///
 /// # Errors
 /// Where it never does.
 pub fn await_handlers(pid: i32) -> Result<()> {
-    let handles = || Ok(Process::new(pid)?.status()?.sigcgt & (1 << (Signal::TERM.as_raw() - 1)) != 0);
+    let handles = || {
+        let status = Process::new(pid)?.status()?;
+        Ok(status.name == "pause" && status.sigcgt & (1 << (Signal::TERM.as_raw() - 1)) != 0)
+    };
     ensure!(wait_until(handles)?, "process {pid} has no handler for SIGTERM after {} s", PATIENCE.as_secs());
     Ok(())
 }
