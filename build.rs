@@ -3,8 +3,16 @@
 use std::env::var;
 use std::process::Command;
 
-/// The flags of `.cargo/config.toml` without which the program grows past its budget.
-const NEEDED: [&str; 2] = ["-Cno-redzone=yes", "-Cllvm-args=-disable-machine-licm"];
+/// The flags of `.cargo/config.toml` without which the program is wrong or grows past its budget, and the
+/// architecture that needs each; none stands for all.
+const NEEDED: [(&str, &str); 6] = [
+    ("", "-Cno-redzone=yes"),
+    ("", "-Cllvm-args=-disable-machine-licm"),
+    ("powerpc64", "-Cllvm-args=-disable-ppc-ctrloops"),
+    ("powerpc64", "-Cllvm-args=-disable-ppc-instr-form-prep"),
+    ("powerpc64", "-Cllvm-args=-enable-global-merge=0"),
+    ("loongarch64", "-Ctarget-feature=-lsx"),
+];
 
 /// What the linker is told, and why.
 const LINK: [&str; 6] = [
@@ -22,13 +30,20 @@ const LINK: [&str; 6] = [
     "--orphan-handling=error",
 ];
 
+/// Where set, the linker writes to this file what it puts where.
+const LINK_MAP: &str = "PAUSE_LINK_MAP";
+
 fn main() {
     let script = format!("{}/linker.ld", environment("CARGO_MANIFEST_DIR"));
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=linker.ld");
+    println!("cargo::rerun-if-env-changed={LINK_MAP}");
 
-    let flags = environment("CARGO_ENCODED_RUSTFLAGS");
-    if let Some(lost) = NEEDED.iter().find(|&&flag| flags.split('\x1f').all(|given| given != flag)) {
+    let (architecture, flags) = (environment("CARGO_CFG_TARGET_ARCH"), environment("CARGO_ENCODED_RUSTFLAGS"));
+    let is_lost = |&&(needs_it, flag): &&(&str, &str)| {
+        (needs_it.is_empty() || needs_it == architecture) && flags.split('\x1f').all(|given| given != flag)
+    };
+    if let Some((_, lost)) = NEEDED.iter().find(is_lost) {
         return stop(&format!(
             "the compiler was called without {lost} of .cargo/config.toml: unset RUSTFLAGS, which replaces \
              the flags of that file instead of adding to them"
@@ -37,6 +52,9 @@ fn main() {
     if environment("OPT_LEVEL") != "z" {
         return stop("the profile's opt-level is not \"z\": take the profiles of this repository's Cargo.toml");
     }
+
+    let map = var(LINK_MAP).map(|file| format!("-Map={file}")).ok();
+    let arguments = || LINK.into_iter().chain(map.as_deref());
 
     let (host, target) = (environment("HOST"), environment("TARGET"));
     if host == target {
@@ -47,12 +65,12 @@ fn main() {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{script}");
-        for argument in LINK {
+        for argument in arguments() {
             println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
         }
     } else if var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
         println!("cargo::rustc-link-arg-bins=-T{script}");
-        for argument in LINK {
+        for argument in arguments() {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
     } else {

@@ -29,25 +29,35 @@ static HANDLED: [(u8, u8); 3] = [(SIGTERM as u8, 2), (SIGINT as u8, 1), (SIGCHLD
 /// precedes the arguments.
 unsafe extern "C" fn main(stack: *const usize) -> ! {
     // SAFETY: promised by the caller.
+    sys::exit(unsafe { run(stack) })
+}
+
+/// Runs until a signal ends the program. Returns the exit status if it doesn't come to that.
+///
+/// # Safety
+/// The same as for `main`.
+unsafe fn run(stack: *const usize) -> usize {
+    // SAFETY: promised by the caller.
     let (argc, argv) = unsafe { (*stack, stack.add(1).cast::<*const c_char>()) };
     // argv[0] is not an argument, and may not even be there. Backwards, because that is shorter.
     for index in (1..argc).rev() {
         // SAFETY: the kernel laid out `argc` pointers to strings.
         if unsafe { asks_for_version(*argv.add(index)) } {
-            finish(STDOUT_FILENO, VERSION);
+            say(STDOUT_FILENO, VERSION);
+            return 0;
         }
     }
 
     let action = sys::action(handle);
     for &(signal, status) in &HANDLED {
         if sys::sigaction(signal, &action) != 0 {
-            sys::exit(status.into());
+            return status.into();
         }
     }
     // Both of these survive exec: a mask that keeps the handlers from running, and children that died
     // before there was a handler for SIGCHLD.
     sys::set_signal_mask(&action.sa_mask);
-    reap();
+    handle(SIGCHLD as c_int);
 
     if sys::getpid() != 1 {
         say(STDERR_FILENO, WARNING);
@@ -69,22 +79,18 @@ unsafe fn asks_for_version(argument: *const c_char) -> bool {
 
 /// Handles all three signals, on top of whatever the program was doing: sleeping, reaping or writing.
 extern "C" fn handle(signal: c_int) {
-    match signal as u32 {
-        SIGCHLD => reap(),
-        SIGINT => finish(STDERR_FILENO, INTERRUPT),
-        _ => finish(STDERR_FILENO, TERMINATED),
-    }
+    let message = match signal as u32 {
+        SIGCHLD => return reap(),
+        SIGINT => INTERRUPT,
+        _ => TERMINATED,
+    };
+    say(STDERR_FILENO, message);
+    sys::exit(0)
 }
 
 /// Reaps every child that has died: one SIGCHLD can stand for many.
 fn reap() {
     while sys::reap_one() {}
-}
-
-/// Says a last word.
-fn finish(file: u32, message: &str) -> ! {
-    say(file, message);
-    sys::exit(0)
 }
 
 /// Writes a message, or drops it where the reader is slow or gone: it must neither block nor kill the

@@ -6,19 +6,24 @@
 //! - There is no pause and no poll: the generic table of system calls has ppoll for both.
 //!   <https://github.com/torvalds/linux/blob/v6.12/include/uapi/asm-generic/unistd.h>
 //! - A handler returns to a trampoline in the kernel's vDSO, unless SA_RESTORER says otherwise.
-//!   <https://github.com/torvalds/linux/blob/v6.12/arch/arm64/kernel/signal.c#L1193-L1196>
+//!   `setup_return` in <https://github.com/torvalds/linux/blob/v6.12/arch/arm64/kernel/signal.c>
 
+use super::Contract;
 use core::arch::naked_asm;
 use linux_raw_sys::general::kernel_sigaction;
 use syscalls::Sysno;
 
-pub const PAUSE: Option<Sysno> = None;
-pub const POLL: Option<Sysno> = None;
+pub struct Port;
 
-#[unsafe(no_mangle)]
-#[unsafe(naked)]
-unsafe extern "C" fn _start() -> ! {
-    naked_asm!("mov x0, sp", "b {main}", main = sym crate::main)
+impl Contract for Port {
+    const PAUSE: Option<Sysno> = None;
+    const POLL: Option<Sysno> = None;
+
+    #[unsafe(no_mangle)]
+    #[unsafe(naked)]
+    unsafe extern "C" fn _start() -> ! {
+        naked_asm!("mov x0, sp", "b {main}", main = sym crate::main)
+    }
+
+    fn set_restorer(_: &mut kernel_sigaction) {}
 }
-
-pub fn set_restorer(_: &mut kernel_sigaction) {}

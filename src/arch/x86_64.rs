@@ -5,24 +5,29 @@
 //!   <https://gitlab.com/x86-psABIs/x86-64-ABI>
 //! - A system call takes its number in rax and its arguments in rdi, rsi, rdx, r10, r8 and r9.
 //! - SA_RESTORER is mandatory: without it the kernel kills the program instead of calling the handler.
-//!   <https://github.com/torvalds/linux/blob/v6.12/arch/x86/kernel/signal_64.c#L173-L175>
+//!   `x64_setup_rt_frame` in <https://github.com/torvalds/linux/blob/v6.12/arch/x86/kernel/signal_64.c>
 
+use super::Contract;
 use core::arch::naked_asm;
 use linux_raw_sys::general::{SA_RESTORER, kernel_sigaction};
 use syscalls::Sysno;
 
-pub const PAUSE: Option<Sysno> = Some(Sysno::pause);
-pub const POLL: Option<Sysno> = Some(Sysno::poll);
+pub struct Port;
 
-#[unsafe(no_mangle)]
-#[unsafe(naked)]
-unsafe extern "C" fn _start() -> ! {
-    naked_asm!("mov rdi, rsp", "call {main}", main = sym crate::main)
-}
+impl Contract for Port {
+    const PAUSE: Option<Sysno> = Some(Sysno::pause);
+    const POLL: Option<Sysno> = Some(Sysno::poll);
 
-pub fn set_restorer(action: &mut kernel_sigaction) {
-    action.sa_flags |= u64::from(SA_RESTORER);
-    action.sa_restorer = Some(restorer);
+    #[unsafe(no_mangle)]
+    #[unsafe(naked)]
+    unsafe extern "C" fn _start() -> ! {
+        naked_asm!("mov rdi, rsp", "call {main}", main = sym crate::main)
+    }
+
+    fn set_restorer(action: &mut kernel_sigaction) {
+        action.sa_flags |= u64::from(SA_RESTORER);
+        action.sa_restorer = Some(restorer);
+    }
 }
 
 /// Where a handler returns to.

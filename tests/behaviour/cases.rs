@@ -106,7 +106,7 @@ pub static CASES: &[Case] = &[
     Case { name: "becomes ready and exits with 0 on SIGTERM if getpid fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "getpid") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if poll fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "poll,ppoll") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if write fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "write") },
-    Case { name: "becomes ready and exits with 0 on SIGTERM if pause fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "pause,ppoll") },
+    Case { name: "becomes ready and exits with 0 on SIGTERM if pause fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "pause,ppoll,rt_sigsuspend") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if rt_sigreturn fails", roles: ORDINARY, promise: Ours, emulator: Some(SIGRETURN), run: |program, _| faults::survives(program, "rt_sigreturn") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if exit fails once", roles: ORDINARY, promise: Ours, emulator: Some(EXIT), run: |program, _| faults::survives_once(program, "exit") },
 ];
@@ -119,8 +119,14 @@ fn greeting(role: Role) -> &'static str {
     }
 }
 
-/// Tells the program to end, and checks that it does so as it should.
-fn ends_well(running: Running, role: Role) -> Result<()> {
+/// Tells the program to end once it has nothing else to do, and checks that it ends as it should.
+fn ends_well(mut running: Running, role: Role) -> Result<()> {
+    running.wait_until_asleep()?;
+    ends_well_at_once(running, role)
+}
+
+/// The same, whatever it is doing; it has said all that it has to say before.
+fn ends_well_at_once(running: Running, role: Role) -> Result<()> {
     let end = running.terminate()?;
     ensure!(end.outcome == Outcome::Exited(0), "it ended with {end:?}");
     let expected = format!("{}{TERMINATED}", greeting(role));
@@ -218,7 +224,9 @@ fn warns(program: &Program, role: Role) -> Result<()> {
 fn any_stderr(program: &Program, role: Role) -> Result<()> {
     let expected = format!("{}{TERMINATED}", greeting(role));
     let check = |stderr: OwnedFd, mut reader: Box<dyn Read>, what: &str| {
-        let end = Start { stderr: Stream::File(stderr), ..Start::new(role) }.ready(program)?.terminate()?;
+        let mut running = Start { stderr: Stream::File(stderr), ..Start::new(role) }.ready(program)?;
+        running.wait_until_asleep()?;
+        let end = running.terminate()?;
         ensure!(end.outcome == Outcome::Exited(0), "with a {what} it ended with {end:?}");
         let mut said = Vec::new();
         // A terminal's end is an error, EIO.
@@ -250,9 +258,7 @@ fn interrupt(program: &Program, role: Role) -> Result<()> {
 }
 
 fn terminate(program: &Program, role: Role) -> Result<()> {
-    let mut running = Start::new(role).ready(program)?;
-    running.wait_until_asleep()?;
-    ends_well(running, role)
+    ends_well(Start::new(role).ready(program)?, role)
 }
 
 fn terminate_in_a_storm(program: &Program, role: Role) -> Result<()> {
@@ -263,7 +269,7 @@ fn terminate_in_a_storm(program: &Program, role: Role) -> Result<()> {
     assistant.start_orphans(10_000)?;
     // The storm has begun when there is an orphan besides the assistant.
     running.wait_until("the storm begins", |running| Ok(running.children()?.len() > 1))?;
-    ends_well(running, role)
+    ends_well_at_once(running, role)
 }
 
 fn kill(program: &Program, role: Role) -> Result<()> {

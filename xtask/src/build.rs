@@ -1,11 +1,13 @@
 //! `cargo xtask build`: the program for every platform, in `dist/bin`.
 
 use crate::install;
-use crate::platform::{Platform, Selection};
+use crate::platform::{self, Platform, Selection};
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,6 +38,9 @@ enum Core {
     Debian,
 }
 
+/// The oldest compiler that the program builds with.
+const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
+
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
 
@@ -57,20 +62,28 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 /// # Errors
 /// Where something can't be built or is over its budget.
 pub fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<Binary>> {
+    platform::check_ports(shell)?;
     let progress = progress(platforms.len() as u64);
     let folder = shell.current_dir().join("dist/bin");
     std::fs::create_dir_all(&folder)?;
     let mut rustup_works = install::exists("rustup");
+    let mut programs = HashMap::new();
     let mut binaries = Vec::new();
     for platform in platforms {
         progress.set_message(format!("building {}", platform.name));
-        let core = provide_core(shell, platform.target, &mut rustup_works)?;
-        let linked = compile(shell, platform, &core).with_context(|| format!("can't build {}", platform.name))?;
-        let program = trim(&std::fs::read(&linked)?)?;
+        // Platforms can share a target: the variants of linux/arm do.
+        let program = match programs.entry(platform.target) {
+            Entry::Occupied(built) => built.into_mut(),
+            Entry::Vacant(target) => {
+                let linked = compile(shell, "pause", platform.target, &mut rustup_works)
+                    .with_context(|| format!("can't build {}", platform.name))?;
+                target.insert(trim(&std::fs::read(&linked)?)?)
+            }
+        };
         let size = program.len() as u64;
         ensure!(size <= platform.budget, "{} is {size} bytes, over its budget of {}", platform.name, platform.budget);
         let path = folder.join(format!("pause-{}", platform.file_name()));
-        replace(&path, &program, 0o755)?;
+        replace(&path, program, 0o755)?;
         binaries.push(Binary { platform, path, size });
         progress.inc(1);
     }
@@ -100,12 +113,27 @@ fn provide_core(shell: &Shell, target: &str, rustup_works: &mut bool) -> Result<
     let why = format!("build core for {target}, which rustup could not fetch");
     install::ensure(shell, DEBIAN_SOURCE, &["rustc-web", "rust-web-src"], &why)?;
     install::ensure(shell, DEBIAN_RUSTC, &["rustc-web"], &why)?;
+    let version = cmd!(shell, "{DEBIAN_RUSTC} --version").quiet().read()?;
+    ensure!(
+        is_recent(&version),
+        "{DEBIAN_RUSTC} is {version}, too old to {why}; bring rustc-web and rust-web-src up to {RUST_VERSION} or later"
+    );
     Ok(Core::Debian)
 }
 
-/// Compiles and links the program. Returns the linker's output.
-fn compile(shell: &Shell, platform: &Platform, core: &Core) -> Result<PathBuf> {
-    let target = platform.target;
+/// Whether what a compiler says of its version is at least what the program needs.
+fn is_recent(version: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> { text.split(['.', '-']).map_while(|part| part.parse().ok()).collect() };
+    version.split(' ').nth(1).is_some_and(|version| numbers(version) >= numbers(RUST_VERSION))
+}
+
+/// Compiles and links a freestanding package. Returns the linker's output. `rustup_works` says whether
+/// rustup may be asked for `core`, and is cleared when it can't get it.
+///
+/// # Errors
+/// Where `core` is not to be had, or the package can't be built.
+pub fn compile(shell: &Shell, package: &str, target: &str, rustup_works: &mut bool) -> Result<PathBuf> {
+    let core = provide_core(shell, target, rustup_works)?;
     let sysroot = cmd!(shell, "rustc --print sysroot").quiet().read()?;
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
     // The toolchain's own linker links every architecture. For the host, build.rs asks for it.
@@ -116,7 +144,7 @@ fn compile(shell: &Shell, platform: &Platform, core: &Core) -> Result<PathBuf> {
         Core::Debian => "target/cross-debian",
     };
     let mut command =
-        cmd!(shell, "cargo build --quiet --release --package pause --target {target} --target-dir {folder}")
+        cmd!(shell, "cargo build --quiet --release --package {package} --target {target} --target-dir {folder}")
             // They would replace the flags of .cargo/config.toml.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS");
@@ -130,7 +158,7 @@ fn compile(shell: &Shell, platform: &Platform, core: &Core) -> Result<PathBuf> {
         Core::Debian => command.arg("-Zbuild-std=core").env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1"),
     };
     command.run()?;
-    Ok(shell.current_dir().join(format!("{folder}/{target}/release/pause")))
+    Ok(shell.current_dir().join(format!("{folder}/{target}/release/{package}")))
 }
 
 /// Cuts off what the linker leaves behind the last byte that is loaded: zeros, where lld would have
@@ -173,7 +201,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
 }
 
 /// A progress bar on a terminal, and nothing elsewhere: there, the printed commands are the progress.
-fn progress(steps: u64) -> ProgressBar {
+pub fn progress(steps: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

@@ -2,6 +2,7 @@
 
 use crate::build::{self, Binary};
 use crate::platform::Selection;
+use crate::sizes::{Heading, Sizes};
 use anyhow::{Context, Result, bail, ensure};
 use oci_spec::distribution::Reference;
 use oci_spec::image::{
@@ -33,6 +34,31 @@ pub struct Arguments {
     /// Add this tag to every name; may be given several times [default: the version, for a name without a tag]
     #[arg(long = "tag", value_name = "TAG", value_parser = parse_tag)]
     tags: Vec<String>,
+    /// Say this of the image in its index (org.opencontainers.image.source=https://…, say); may be given several
+    /// times
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = parse_annotation)]
+    annotations: Vec<(String, String)>,
+    /// Give the program this path too (/usr/bin/pod, say, where OpenShift looks); may be given several times
+    #[arg(long = "link", value_name = "PATH", value_parser = parse_link)]
+    links: Vec<String>,
+}
+
+/// What an image is made of, beside the binaries.
+#[derive(Default)]
+pub struct Contents {
+    /// What it is called.
+    pub references: BTreeSet<String>,
+    /// What its index says of it, besides the usual.
+    pub annotations: Vec<(String, String)>,
+    /// Other paths of the program.
+    pub links: Vec<String>,
+}
+
+impl Contents {
+    /// An image of that name, with nothing unusual about it.
+    pub fn named(reference: impl Into<String>) -> Self {
+        Contents { references: BTreeSet::from([reference.into()]), ..Contents::default() }
+    }
 }
 
 /// A name for the image, from the command line.
@@ -56,11 +82,14 @@ struct Image {
 const BUDGET: u64 = 1460;
 
 const DEFAULT_NAME: &str = "localhost/pause";
+/// The program's path in the image, from its root.
+const PROGRAM: &str = "pause";
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What the index says of the image. A pull asks for the index anyway, so here this costs nothing that counts
-/// against the budget. The revision is not here: the same sources must give the same bytes whether or not
-/// they are in a git repository.
+/// What the index says of the image, unless `--annotation` says otherwise. A pull asks for the index anyway, so
+/// here this costs nothing that counts against the budget. Where the sources come from, and their revision, is
+/// for who builds the image to say: the same sources must give the same bytes wherever they are.
 const ANNOTATIONS: [(&str, &str); 5] = [
     (ANNOTATION_TITLE, "pause"),
     (ANNOTATION_DESCRIPTION, "Holds a pod's namespaces open and reaps its orphans"),
@@ -74,54 +103,62 @@ const ANNOTATIONS: [(&str, &str); 5] = [
 /// # Errors
 /// Where something can't be built or is over its budget.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let references = references(&arguments.names, &arguments.tags);
+    let contents = Contents {
+        references: references(&arguments.names, &arguments.tags),
+        annotations: arguments.annotations.clone(),
+        links: arguments.links.clone(),
+    };
     let binaries = build::build(shell, &arguments.selection.platforms())?;
 
-    pack(&binaries, &references, &shell.current_dir().join("dist"))?;
+    pack(&binaries, &contents, &shell.current_dir().join("dist"))?;
     println!("\nIn dist/pause.oci and dist/pause.oci.tar:");
-    for reference in &references {
+    for reference in &contents.references {
         println!("  {reference}");
     }
-    if references.len() > 1 {
+    if contents.references.len() > 1 {
         println!("skopeo must be told which name: oci-archive:dist/pause.oci.tar:NAME");
     }
     Ok(())
 }
 
-/// Makes the image of these binaries, of these names, and writes it into a folder as `pause.oci` and
-/// `pause.oci.tar`. Prints the sizes, in bytes.
+/// Makes the image of these binaries and writes it into a folder as `pause.oci` and `pause.oci.tar`. Prints and returns the sizes.
 ///
 /// # Errors
 /// Where the image is over its budget or can't be written.
-pub fn pack(binaries: &[Binary], references: &BTreeSet<String>, folder: &Path) -> Result<()> {
+pub fn pack(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<Vec<Sizes>> {
     let mut layout = Layout::new()?;
     let mut images = Vec::new();
-    println!(
-        "\n{:<16} {:>6} {:>6} {:>6} {:>8} {:>6} {:>7}",
-        "platform", "binary", "layer", "config", "manifest", "sum", "budget"
-    );
+    let mut all_sizes = Vec::new();
+    println!("\n{Heading} {:>6} {:>7}", "sum", "budget");
     for binary in binaries {
-        let image = layout.add_image(binary)?;
-        let (layer, config) = (image.manifest.layers()[0].size(), image.manifest.config().size());
-        let manifest = image.descriptor.size();
-        let (name, size, sum) = (binary.platform.name, binary.size, layer + config + manifest);
-        println!("{name:<16} {size:>6} {layer:>6} {config:>6} {manifest:>8} {sum:>6} {BUDGET:>7}");
-        ensure!(sum <= BUDGET, "{name} is {sum} bytes to pull, over the budget of {BUDGET}");
+        let image = layout.add_image(binary, &contents.links)?;
+        let sizes = Sizes {
+            platform: binary.platform.name.into(),
+            binary: binary.size,
+            layer: image.manifest.layers()[0].size(),
+            config: image.manifest.config().size(),
+            manifest: image.descriptor.size(),
+        };
+        let sum = sizes.layer + sizes.config + sizes.manifest;
+        println!("{sizes} {sum:>6} {BUDGET:>7}");
+        ensure!(sum <= BUDGET, "{} is {sum} bytes to pull, over the budget of {BUDGET}", sizes.platform);
+        all_sizes.push(sizes);
         images.push(image);
     }
-    layout.add_index(&images, references)?;
+    layout.add_index(&images, contents)?;
 
     let native = binaries.iter().position(|binary| binary.platform.is_native());
-    let archive = layout.archive(&images[native.unwrap_or(0)], references)?;
+    let archive = layout.archive(&images[native.unwrap_or(0)], &contents.references)?;
 
     std::fs::create_dir_all(folder)?;
     layout.write(&folder.join("pause.oci"))?;
-    build::replace(&folder.join("pause.oci.tar"), &archive, 0o644)
+    build::replace(&folder.join("pause.oci.tar"), &archive, 0o644)?;
+    Ok(all_sizes)
 }
 
-/// What the image is called unless somebody says otherwise.
-pub fn default_references() -> BTreeSet<String> {
-    BTreeSet::from([format!("{DEFAULT_NAME}:{VERSION}")])
+/// The image that `cargo xtask image` makes unless it is told otherwise.
+pub fn default_contents() -> Contents {
+    Contents::named(format!("{DEFAULT_NAME}:{VERSION}"))
 }
 
 /// What `--name` accepts.
@@ -140,6 +177,23 @@ fn parse_tag(text: &str) -> Result<String> {
     match parse_name(&format!("localhost/pause:{text}")) {
         Ok(Name { tag: Some(tag), .. }) if tag == text => Ok(tag),
         _ => bail!("a tag is up to 128 letters, digits, dots, dashes and underscores, and starts with none of .-"),
+    }
+}
+
+/// What `--annotation` accepts.
+fn parse_annotation(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => bail!("an annotation looks like org.opencontainers.image.revision=1a2b3c"),
+    }
+}
+
+/// What `--link` accepts.
+fn parse_link(text: &str) -> Result<String> {
+    let is_plain = |part: &str| !["", ".", ".."].contains(&part);
+    match text.strip_prefix('/') {
+        Some(path) if path.split('/').all(is_plain) && path != PROGRAM && path.len() <= 100 => Ok(path.into()),
+        _ => bail!("a link is an absolute path of up to 100 bytes other than /{PROGRAM}, like /usr/bin/pod"),
     }
 }
 
@@ -175,10 +229,10 @@ impl Layout {
     }
 
     /// Adds layer, config and manifest of a platform.
-    fn add_image(&mut self, binary: &Binary) -> Result<Image> {
+    fn add_image(&mut self, binary: &Binary, links: &[String]) -> Result<Image> {
         let platform = platform(binary.platform.name)?;
         let program = std::fs::read(&binary.path).with_context(|| format!("can't read {}", binary.path.display()))?;
-        let layer = layer(&program)?;
+        let layer = layer(&program, links)?;
         let config = json(&configuration(&platform, &layer)?)?;
         let manifest = ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
@@ -194,11 +248,13 @@ impl Layout {
     /// Adds the index of all platforms, and the file that names it. skopeo refuses an `index.json` that lists the
     /// platforms itself. Several names are as many descriptors of the one index, as containerd writes them; podman
     /// then reads Docker's side of the archive.
-    fn add_index(&mut self, images: &[Image], references: &BTreeSet<String>) -> Result<()> {
+    fn add_index(&mut self, images: &[Image], contents: &Contents) -> Result<()> {
         let mut platforms = index(images.iter().map(|image| image.descriptor.clone()))?;
-        platforms.set_annotations(Some(annotations(ANNOTATIONS)));
+        let mut all = annotations(ANNOTATIONS);
+        all.extend(contents.annotations.iter().cloned());
+        platforms.set_annotations(Some(all));
         let descriptor = self.add_blob(MediaType::ImageIndex, json(&platforms)?)?;
-        let named = references.iter().map(|reference| {
+        let named = contents.references.iter().map(|reference| {
             let mut named = descriptor.clone();
             named.set_annotations(Some(annotations([(ANNOTATION_REF_NAME, reference)])));
             named
@@ -213,7 +269,11 @@ impl Layout {
         let layers: Vec<_> = docker.manifest.layers().iter().map(blob).collect();
         let manifest = json!([{ "Config": blob(docker.manifest.config()), "RepoTags": references, "Layers": layers }]);
         files.insert("manifest.json".into(), json(&manifest)?);
-        tar(files.iter().map(|(path, content)| (path.as_str(), content.as_slice(), 0o644)))
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, content) in &files {
+            archive.append_data(&mut header(content.len(), 0o644), path, content.as_slice())?;
+        }
+        Ok(archive.into_inner()?)
     }
 
     /// Writes the folder whole or not at all, in place of what is there.
@@ -251,7 +311,7 @@ fn platform(name: &str) -> Result<Platform> {
 
 /// What a runtime must know to start the program. A time of creation, a history and a `PATH` would only cost.
 fn configuration(platform: &Platform, layer: &[u8]) -> Result<ImageConfiguration> {
-    let config: Config = ConfigBuilder::default().user("65535:65535").entrypoint(["/pause".into()]).build()?;
+    let config: Config = ConfigBuilder::default().user("65535:65535").entrypoint([format!("/{PROGRAM}")]).build()?;
     let rootfs = RootFsBuilder::default().diff_ids([format!("sha256:{}", sha256(layer))]).build()?;
     let mut configuration = ImageConfigurationBuilder::default()
         .os(platform.os().clone())
@@ -263,24 +323,27 @@ fn configuration(platform: &Platform, layer: &[u8]) -> Result<ImageConfiguration
     Ok(configuration)
 }
 
-/// The file system: one file.
-fn layer(program: &[u8]) -> Result<Vec<u8>> {
-    tar([("pause", program, 0o555)])
-}
-
-/// An archive of files that belong to root and to no time.
-fn tar<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8], u32)>) -> Result<Vec<u8>> {
+/// The file system: one file, at one path or more.
+fn layer(program: &[u8], links: &[String]) -> Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
-    for (path, content, mode) in files {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_mode(mode);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        archive.append_data(&mut header, path, content)?;
+    archive.append_data(&mut header(program.len(), 0o555), PROGRAM, program)?;
+    for link in links {
+        let mut header = header(0, 0o555);
+        header.set_entry_type(tar::EntryType::Link);
+        archive.append_link(&mut header, link, PROGRAM)?;
     }
     Ok(archive.into_inner()?)
+}
+
+/// What an archive says of a file: it belongs to root and to no time.
+fn header(size: usize, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(size as u64);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
 }
 
 /// Compresses as well as gzip's format allows; without a name or a time.

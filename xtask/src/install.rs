@@ -2,7 +2,11 @@
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
+use std::sync::Once;
 use xshell::{Shell, cmd};
+
+/// The package lists are updated once, and only if something is to be installed.
+static UPDATE: Once = Once::new();
 
 /// Makes sure that `file` exists (an absolute path, or a program somewhere in `PATH`) by installing the
 /// Debian packages that bring it. `why` ends the sentence "needed to".
@@ -25,20 +29,21 @@ pub fn ensure(shell: &Shell, file: &str, packages: &[&str], why: &str) -> Result
     let archives = tempfile::tempdir()?;
     let cache = format!("Dir::Cache::archives={}", archives.path().display());
     std::fs::create_dir(archives.path().join("partial"))?;
-    let install = || {
-        cmd!(
-            shell,
-            "apt-get install --yes --quiet --no-install-recommends -o DPkg::Lock::Timeout=300 -o {cache} {packages...}"
-        )
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .ignore_stdout()
-        .run()
-    };
     // The package lists of a new machine are old or not there at all.
-    if install().is_err() {
-        cmd!(shell, "apt-get update --quiet -o DPkg::Lock::Timeout=300").ignore_stdout().run()?;
-        install().with_context(|| format!("can't install {list}, needed to {why}"))?;
-    }
+    UPDATE.call_once(|| {
+        let updated = cmd!(shell, "apt-get update --quiet -o DPkg::Lock::Timeout=300").ignore_stdout().run();
+        if let Err(error) = updated {
+            println!("Going on with the package lists as they are: {error}");
+        }
+    });
+    cmd!(
+        shell,
+        "apt-get install --yes --quiet --no-install-recommends -o DPkg::Lock::Timeout=300 -o {cache} {packages...}"
+    )
+    .env("DEBIAN_FRONTEND", "noninteractive")
+    .ignore_stdout()
+    .run()
+    .with_context(|| format!("can't install {list}, needed to {why}"))?;
     if !exists(file) {
         bail!("the packages {list} are installed, but did not bring {file}, needed to {why}");
     }

@@ -1,5 +1,7 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
+mod anatomy;
+mod boot;
 mod build;
 mod demo;
 mod e2e;
@@ -9,9 +11,11 @@ mod mutant;
 mod mutants;
 mod platform;
 mod sandbox;
+mod sizes;
 mod test;
 
 use anyhow::{Context, Result};
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,9 +34,11 @@ enum Command {
     Build(build::Arguments),
     Image(image::Arguments),
     Test(test::Arguments),
+    Boot(boot::Arguments),
     E2e(e2e::Arguments),
     Mutants(mutants::Arguments),
     Demo(demo::Arguments),
+    Anatomy(anatomy::Arguments),
     /// Run one host's checks (in a sandbox)
     #[command(hide = true)]
     E2eHost(e2e::HostArguments),
@@ -42,7 +48,17 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // What was wrong and what would be right is the first paragraph; the rest is how to get help.
+            let message = error.to_string();
+            let paragraph = message.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>();
+            eprintln!("{}", paragraph.join(" "));
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
+    };
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -60,9 +76,11 @@ fn run(command: Command) -> Result<()> {
         Command::Build(arguments) => build::run(&shell, &arguments),
         Command::Image(arguments) => image::run(&shell, &arguments),
         Command::Test(arguments) => test::run(&shell, &arguments),
+        Command::Boot(arguments) => boot::run(&shell, &arguments),
         Command::E2e(arguments) => e2e::run(&shell, &arguments),
         Command::Mutants(arguments) => mutants::run(&shell, &arguments),
         Command::Demo(arguments) => demo::run(&shell, &arguments),
+        Command::Anatomy(arguments) => anatomy::run(&shell, &arguments),
         Command::E2eHost(arguments) => e2e::run_host(&shell, &arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
     }

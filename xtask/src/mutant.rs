@@ -22,14 +22,14 @@ pub struct Mutant {
 
 /// Adopts orphans, and leaves them zombies.
 pub static NO_REAPING: Mutant =
-    Mutant { name: "no reaping", file: "src/main.rs", from: "SIGCHLD => reap(),", to: "SIGCHLD => {}" };
+    Mutant { name: "no reaping", file: "src/main.rs", from: "SIGCHLD => return reap(),", to: "SIGCHLD => return," };
 
 /// Carries on when told to go.
 pub static DEAF: Mutant = Mutant {
     name: "deaf to SIGTERM",
     file: "src/main.rs",
-    from: "_ => finish(STDERR_FILENO, TERMINATED),",
-    to: "SIGTERM => {}\n        _ => finish(STDERR_FILENO, TERMINATED),",
+    from: "SIGINT => INTERRUPT,",
+    to: "SIGINT => INTERRUPT,\n        SIGTERM => return,",
 };
 
 /// What the program is built from, beside the configuration that cargo finds in the folders above.
@@ -46,8 +46,8 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     for source in SOURCES {
         copy(&repository.join(source), &folder.join(source))?;
     }
-    // xtask is not copied.
-    replace_once(&folder.join("Cargo.toml"), r#"members = [".", "xtask"]"#, r#"members = ["."]"#)?;
+    // The other packages are not copied.
+    replace_once(&folder.join("Cargo.toml"), r#"members = [".", "tests/boot", "xtask"]"#, r#"members = ["."]"#)?;
     replace_once(&folder.join(mutant.file), mutant.from, mutant.to)
         .with_context(|| format!("the mutant \"{}\" no longer fits the program", mutant.name))?;
     let manifest = folder.join("Cargo.toml");

@@ -2,7 +2,7 @@
 
 use crate::build::{self, Binary};
 use crate::platform::Selection;
-use crate::{image, install};
+use crate::{image, install, sizes};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
@@ -16,6 +16,10 @@ pub struct Arguments {
     /// Test this pause program instead, by what upstream promises; one for this machine
     #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = existing_file)]
     against: Option<PathBuf>,
+
+    /// Take the sizes of the binaries and of the image, as they are now, for right
+    #[arg(long, conflicts_with = "against")]
+    bless: bool,
 
     /// Only cases whose names contain this
     filter: Option<String>,
@@ -39,7 +43,8 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let _programs = shell.push_env("PAUSE_PROGRAMS", commands.join(";"));
     // Beside dist/, which holds what somebody asked for.
     let folder = shell.current_dir().join("target/tested-image");
-    image::pack(&binaries, &image::default_references(), &folder)?;
+    let sizes = image::pack(&binaries, &image::default_contents(), &folder)?;
+    sizes::check(&shell.current_dir(), &sizes, arguments.bless)?;
     let _image = shell.push_env("PAUSE_IMAGE", folder);
     cargo_test(shell, &["behaviour", "image"], filter)
 }

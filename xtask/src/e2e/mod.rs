@@ -15,12 +15,12 @@ mod registry;
 mod release;
 
 use crate::build::{self, Binary};
+use crate::image::{self, Contents};
 use crate::mutant::{self, Mutant};
 use crate::platform::{PLATFORMS, Platform};
-use crate::{image, install, sandbox};
+use crate::{install, sandbox};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use xshell::{Cmd, Shell};
@@ -201,7 +201,7 @@ fn stand_in(shell: &Shell, platform: &'static Platform, mutant: &'static Mutant)
 /// Packs the image of these binaries. Returns the archive.
 fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     let folder = shell.current_dir().join("target/e2e").join(name);
-    image::pack(binaries, &BTreeSet::from([REFERENCE.to_string()]), &folder)?;
+    image::pack(binaries, &Contents::named(REFERENCE), &folder)?;
     Ok(folder.join("pause.oci.tar"))
 }
 

@@ -1,0 +1,30 @@
+//! RISC-V, 64 bits
+//!
+//! - At entry sp points to argc and is a multiple of 16, as it must always be. Calling Conventions:
+//!   <https://github.com/riscv-non-isa/riscv-elf-psabi-doc/blob/v1.0/riscv-cc.adoc>
+//! - A system call takes its number in a7 and its arguments in a0 to a5.
+//! - There is no pause and no poll: the generic table of system calls has ppoll for both.
+//!   <https://github.com/torvalds/linux/blob/v6.12/include/uapi/asm-generic/unistd.h>
+//! - A handler returns to a trampoline in the kernel's vDSO; there is no SA_RESTORER.
+//!   `setup_rt_frame` in <https://github.com/torvalds/linux/blob/v6.12/arch/riscv/kernel/signal.c>
+//! - Nothing is addressed relative to gp, so it needs no value: lld makes no use of it unless it is told to.
+
+use super::Contract;
+use core::arch::naked_asm;
+use linux_raw_sys::general::kernel_sigaction;
+use syscalls::Sysno;
+
+pub struct Port;
+
+impl Contract for Port {
+    const PAUSE: Option<Sysno> = None;
+    const POLL: Option<Sysno> = None;
+
+    #[unsafe(no_mangle)]
+    #[unsafe(naked)]
+    unsafe extern "C" fn _start() -> ! {
+        naked_asm!("mv a0, sp", "tail {main}", main = sym crate::main)
+    }
+
+    fn set_restorer(_: &mut kernel_sigaction) {}
+}
