@@ -57,6 +57,7 @@ const HIDDEN: [&str; 8] = [
 #[derive(clap::Args)]
 pub struct Arguments {
     stage: Stage,
+    root: PathBuf,
     #[arg(trailing_var_arg = true)]
     command: Vec<OsString>,
 }
@@ -67,16 +68,17 @@ enum Stage {
     Init,
 }
 
-/// Runs this program with `command` as its arguments in a new sandbox. Returns what it wrote to standard
-/// output.
+/// Runs this program with `command` as its arguments in a new sandbox over `root`. Returns what it wrote to
+/// standard output.
 ///
 /// # Errors
 /// Where there can be no sandbox, or the command fails.
-pub fn read(shell: &Shell, command: &[&str]) -> Result<String> {
+pub fn read(shell: &Shell, root: &Path, command: &[&str]) -> Result<String> {
     ensure!(install::is_root(), "a sandbox needs namespaces, mounts and cgroups of its own; run this as root");
     install::ensure(shell, "ip", &["iproute2"], "set up the loopback of a sandbox")?;
     let mut keeper = Command::new(THIS_PROGRAM)
         .args(["sandbox", "keeper"])
+        .arg(root)
         .args(command)
         .current_dir(shell.current_dir())
         .stdin(Stdio::piped())
@@ -96,14 +98,14 @@ pub fn read(shell: &Shell, command: &[&str]) -> Result<String> {
 /// Where the place can't be set up.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let status = match arguments.stage {
-        Stage::Keeper => keep(&arguments.command)?,
-        Stage::Init => init(&arguments.command)?,
+        Stage::Keeper => keep(&arguments.root, &arguments.command)?,
+        Stage::Init => init(&arguments.root, &arguments.command)?,
     };
     exit(status.code().unwrap_or(128 + status.signal().unwrap_or_default()))
 }
 
 /// Makes the cgroups, runs init in them, and removes them.
-fn keep(command: &[OsString]) -> Result<ExitStatus> {
+fn keep(root: &Path, command: &[OsString]) -> Result<ExitStatus> {
     // A ^C on the terminal ends the caller. This process hears of it through the pipe.
     setsid()?;
     let cgroups = Cgroups::create()?;
@@ -111,7 +113,7 @@ fn keep(command: &[OsString]) -> Result<ExitStatus> {
     // SAFETY: this process has one thread and shares nothing.
     unsafe { unshare_unsafe(UnshareFlags::NEWPID)? };
     let mut init = Command::new(THIS_PROGRAM);
-    init.args(["sandbox", "init"]).args(command);
+    init.args(["sandbox", "init"]).arg(root).args(command);
     // SAFETY: system calls only, which is all that is safe between fork and exec.
     unsafe {
         init.pre_exec(move || {
@@ -124,7 +126,7 @@ fn keep(command: &[OsString]) -> Result<ExitStatus> {
 }
 
 /// Sets the place up, and reaps until the command ends. Runs as PID 1.
-fn init(command: &[OsString]) -> Result<ExitStatus> {
+fn init(root: &Path, command: &[OsString]) -> Result<ExitStatus> {
     let namespaces = UnshareFlags::NEWNS
         | UnshareFlags::NEWNET
         | UnshareFlags::NEWIPC
@@ -133,7 +135,7 @@ fn init(command: &[OsString]) -> Result<ExitStatus> {
     // SAFETY: this process has one thread still and shares nothing.
     unsafe { unshare_unsafe(namespaces)? };
     let repository = std::env::current_dir()?;
-    change_root(Path::new("/"), &repository).context("can't change to the sandbox's root")?;
+    change_root(root, &repository).context("can't change to the sandbox's root")?;
     // The end of this process ends every other one in its PID namespace.
     spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -149,7 +151,7 @@ fn init(command: &[OsString]) -> Result<ExitStatus> {
         .args(command)
         .current_dir(repository)
         .env_clear()
-        .envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")])
+        .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")])
         .stdin(Stdio::null())
         .spawn()?;
     loop {
@@ -200,6 +202,8 @@ fn change_root(lower: &Path, repository: &Path) -> Result<()> {
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     std::env::set_current_dir("/")?;
+    // What container engines expect of a root.
+    mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
     let shell = Shell::new()?;
     cmd!(shell, "ip link set lo up").quiet().run()?;
     Ok(())

@@ -7,7 +7,12 @@
 mod archive;
 mod bundle;
 mod common;
+mod containerd;
+mod cri;
+mod docker;
 mod podman;
+mod registry;
+mod release;
 
 use crate::build::{self, Binary};
 use crate::image::{self, Contents};
@@ -26,6 +31,10 @@ pub struct Arguments {
     /// Only this host (podman, say); may be given several times [default: all]
     #[arg(long = "host", value_name = "HOST", value_parser = parse)]
     hosts: Vec<&'static Host>,
+    /// The hosts of this release of Debian (trixie or sid, say), installed once in target/e2e [default: what this
+    /// machine has]
+    #[arg(long, value_name = "NAME", value_parser = release::parse)]
+    release: Option<String>,
 }
 
 /// What a sandbox is told.
@@ -48,7 +57,8 @@ struct Host {
 }
 
 /// Every host, in the order in which they run.
-static HOSTS: &[Host] = &[bundle::CRUN, bundle::RUNC, podman::HOST];
+static HOSTS: &[Host] =
+    &[bundle::CRUN, bundle::RUNC, containerd::HOST, docker::HOST, podman::HOST, podman::ROOTLESS, registry::HOST];
 
 /// What the image is called on every host.
 const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"));
@@ -75,6 +85,7 @@ struct Outcome {
 struct Report {
     version: String,
     outcomes: Vec<Outcome>,
+    notes: Vec<String>,
     /// Why they ended early, if they did.
     error: Option<String>,
 }
@@ -85,7 +96,11 @@ struct Scene<'a> {
     shell: &'a Shell,
     /// The image under test, called [`REFERENCE`], as every host loads it.
     archive: &'a Path,
+    /// What the next checks are about, where a host has several settings: it ends their names.
+    setting: &'static str,
     outcomes: Vec<Outcome>,
+    /// What was measured, in sentences.
+    notes: Vec<String>,
 }
 
 impl Scene<'_> {
@@ -93,12 +108,10 @@ impl Scene<'_> {
     fn check(&mut self, check: &Check, result: Result<()>) {
         let failure = result.err().map(|error| format!("{error:#}"));
         let mark = if failure.is_none() { "ok" } else { "FAILED" };
-        eprintln!("{mark}: {}", check.name);
-        self.outcomes.push(Outcome {
-            check: check.name.into(),
-            broken_by: check.broken_by.map(|mutant| mutant.name.into()),
-            failure,
-        });
+        let name = format!("{}{}", check.name, self.setting);
+        eprintln!("{mark}: {name}");
+        let broken_by = check.broken_by.map(|mutant| mutant.name.into());
+        self.outcomes.push(Outcome { check: name, broken_by, failure });
     }
 }
 
@@ -111,20 +124,26 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         [] => HOSTS.iter().collect(),
         hosts => hosts.to_vec(),
     };
-    for (program, package) in hosts.iter().flat_map(|host| host.packages).chain(common::PACKAGES) {
-        install::ensure(shell, program, &[package], "run the image on real container hosts")?;
-    }
+    let root = match &arguments.release {
+        Some(release) => release::root(shell, release)?,
+        None => {
+            for (program, package) in hosts.iter().flat_map(|host| host.packages).chain(common::PACKAGES) {
+                install::ensure(shell, program, &[package], "run the image on real container hosts")?;
+            }
+            PathBuf::from("/")
+        }
+    };
     let platform = PLATFORMS.iter().find(|platform| platform.is_native());
     let platform = platform.context("pause is not built for this machine's architecture")?;
     let image = image(shell)?;
     let stand_ins = [stand_in(shell, platform, &mutant::NO_REAPING)?, stand_in(shell, platform, &mutant::DEAF)?];
 
     let mut complaints = Vec::new();
-    let mut rows = Vec::new();
+    let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for host in hosts {
         let begin = Instant::now();
         eprintln!("\n{}: the image", host.name);
-        let report = visit(shell, host, &image)?;
+        let report = visit(shell, &root, host, &image)?;
         let failed = report.outcomes.iter().filter_map(|outcome| {
             let failure = outcome.failure.as_ref()?;
             Some(format!("{}: {}: {failure}", host.name, outcome.check))
@@ -137,11 +156,12 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let mut caught = 0;
         for (mutant, archive) in &stand_ins {
             eprintln!("\n{}: the stand-in that is wrong on purpose: {}", host.name, mutant.name);
-            let wrong = judge(mutant, &visit(shell, host, archive)?);
+            let wrong = judge(mutant, &visit(shell, &root, host, archive)?);
             caught += usize::from(wrong.is_empty());
             let name = |wrong| format!("{}, stand-in \"{}\": {wrong}", host.name, mutant.name);
             complaints.extend(wrong.into_iter().map(name));
         }
+        notes.extend(report.notes.iter().map(|note| format!("{}: {note}", host.name)));
         let passed = report.outcomes.iter().filter(|outcome| outcome.failure.is_none()).count();
         rows.push([
             host.name.into(),
@@ -154,7 +174,10 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let heading = ["host", "version", "checks passed", "stand-ins caught", "seconds"].map(String::from);
     println!();
     for [host, version, passed, caught, seconds] in std::iter::once(heading).chain(rows) {
-        println!("{host:<12} {version:<28} {passed:>13} {caught:>16} {seconds:>8}");
+        println!("{host:<12} {version:<16} {passed:>13} {caught:>16} {seconds:>8}");
+    }
+    for note in notes {
+        println!("{note}");
     }
     if !complaints.is_empty() {
         bail!("the image is not proven on every host:\n{}", complaints.join("\n"));
@@ -182,10 +205,10 @@ fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     Ok(folder.join("pause.oci.tar"))
 }
 
-/// Runs a host's checks in a sandbox.
-fn visit(shell: &Shell, host: &Host, archive: &Path) -> Result<Report> {
+/// Runs a host's checks in a sandbox with this root.
+fn visit(shell: &Shell, root: &Path, host: &Host, archive: &Path) -> Result<Report> {
     let archive = archive.to_str().context("a path in UTF-8")?;
-    let output = sandbox::read(shell, &["e2e-host", host.name, archive])?;
+    let output = sandbox::read(shell, root, &["e2e-host", host.name, archive])?;
     serde_json::from_str(&output).with_context(|| format!("the checks of {} ended in the middle", host.name))
 }
 
@@ -215,12 +238,14 @@ fn judge(mutant: &Mutant, report: &Report) -> Vec<String> {
 pub fn run_host(shell: &Shell, arguments: &HostArguments) -> Result<()> {
     std::env::set_current_dir("/tmp")?;
     shell.change_dir("/tmp");
-    let mut scene = Scene { shell, archive: &arguments.archive, outcomes: Vec::new() };
+    let mut scene = Scene { shell, archive: &arguments.archive, setting: "", outcomes: Vec::new(), notes: Vec::new() };
     let result = (arguments.host.checks)(&mut scene);
-    let outcomes = scene.outcomes;
+    let Scene { outcomes, notes, .. } = scene;
     let (program, rest) = arguments.host.version.split_first().context("a command")?;
-    let version = read(shell.cmd(program).args(rest))?.lines().next().unwrap_or_default().to_owned();
-    let report = Report { version, outcomes, error: result.err().map(|error| format!("{error:#}")) };
+    let version = read(shell.cmd(program).args(rest))?;
+    let version = version.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    let version = version.context("a command that prints a version")?.trim_end_matches(',').to_owned();
+    let report = Report { version, outcomes, notes, error: result.err().map(|error| format!("{error:#}")) };
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
 }

@@ -1,66 +1,210 @@
-//! podman: the infra container of a pod.
+//! podman: the infra container of its pods, whatever they share, however they are made, and whoever runs them.
 
-use super::common::{self, BUSYBOX, MAKE_ORPHANS};
-use super::{Host, REFERENCE, Scene, read, read_errors};
-use anyhow::{Context, Result};
-use std::fs;
-use std::time::{Duration, Instant};
-use xshell::{Shell, cmd};
+use super::common::{self, BUSYBOX, GRACE, MAKE_ORPHANS};
+use super::{Check, Host, REFERENCE, Scene, read, read_errors};
+use anyhow::{Context, Result, ensure};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::chown;
+use std::time::Instant;
+use xshell::{Cmd, Shell};
 
 /// One row of the table.
-pub const HOST: Host = Host {
-    name: "podman",
-    packages: &[("podman", "podman"), ("crun", "crun"), ("/usr/lib/cni/bridge", "containernetworking-plugins")],
+pub const HOST: Host = Host { name: "podman", packages: PACKAGES, version: &["podman", "--version"], checks };
+
+/// One row of the table.
+pub const ROOTLESS: Host = Host {
+    name: "rootless",
+    packages: &[PACKAGES[0], PACKAGES[1], PACKAGES[2], ("newuidmap", "uidmap")],
     version: &["podman", "--version"],
-    checks,
+    checks: check_rootless,
 };
 
-/// How long `podman pod stop` waits before it kills, unless it is told otherwise.
-const GRACE: Duration = Duration::from_secs(10);
+/// What podman needs.
+pub const PACKAGES: &[(&str, &str)] =
+    &[("podman", "podman"), ("crun", "crun"), ("/usr/lib/cni/bridge", "containernetworking-plugins")];
+
+/// What a pod shares.
+pub const SHARE: &str = "pid,net,ipc,uts";
+
+/// Ways to make a pod.
+const PODS: [(&str, &[&str]); 3] = [
+    (", in a pod on a bridge network", &["--network", "bridge", "--share", SHARE]),
+    (", in a pod on the host's network", &["--network", "host", "--share", "pid,ipc,uts"]),
+    (", in a pod on no network", &["--network", "none", "--share", SHARE]),
+];
+
+/// A pod as Kubernetes describes it.
+const KUBERNETES: &str = "apiVersion: v1
+kind: Pod
+metadata:
+  name: pod
+spec:
+  shareProcessNamespace: true
+  containers:
+  - name: container
+    image: localhost/busybox:e2e
+";
+
+const SHARED: Check =
+    Check { name: "the pod's other container is in its PID, IPC and UTS namespaces", broken_by: None };
+const VERSION: Check = Check {
+    name: "run with the one argument -v by user 999, as kubeadm does it, it says its version and is done",
+    broken_by: None,
+};
+
+const CONFIGURATION: &str = "/etc/containers/containers.conf";
 
 /// What podman reads, and a machine with systemd would have otherwise.
-const CONFIGURATION: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 2] = [
     ("/etc/containers/policy.json", r#"{"default": [{"type": "insecureAcceptAnything"}]}"#),
     (
-        "/etc/containers/containers.conf",
+        CONFIGURATION,
         "[containers]\nlog_driver = \"k8s-file\"\n\
          [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"crun\"\n",
     ),
-    // An overlay on the sandbox's overlay is more than some kernels take.
-    (
-        "/etc/containers/storage.conf",
-        "[storage]\ndriver = \"vfs\"\nrunroot = \"/run/containers\"\ngraphroot = \"/var/lib/containers\"\n",
-    ),
 ];
 
+/// The user of a podman without root, who need not exist on this machine.
+const USER: &str = "54321";
+
+/// A user's podman.
+pub struct Podman<'a> {
+    shell: &'a Shell,
+    /// The command that makes the next one run as the user; empty for root.
+    user: &'static [&'static str],
+}
+
 fn checks(scene: &mut Scene) -> Result<()> {
-    let (shell, archive, busybox) = (scene.shell, scene.archive, common::busybox()?);
-    for (file, content) in CONFIGURATION {
-        fs::write(file, content)?;
+    let podman = Podman::new(scene, &[])?;
+    podman.load(scene)?;
+    for (setting, options) in PODS {
+        scene.setting = setting;
+        podman.run(&[&["pod", "create", "--name", "pod", "--infra-image", REFERENCE], options].concat())?;
+        podman.check_pod(scene)?;
     }
-    read(cmd!(shell, "podman load --quiet --input {archive}"))?;
-    read(cmd!(shell, "podman load --quiet --input {busybox}"))?;
 
-    read(cmd!(shell, "podman pod create --name pod --share pid,net,ipc,uts --infra-image {REFERENCE}"))?;
-    read(cmd!(shell, "podman run --detach --pod pod --name container {BUSYBOX}"))?;
-    let infra = inspect(shell, &["pod", "inspect"], "InfraContainerID", "pod")?;
-    let pause = inspect(shell, &["inspect"], "State.Pid", &infra)?.parse().context("podman names no process")?;
-    common::check_reaping(scene, pause, || {
-        read(cmd!(shell, "podman exec container {MAKE_ORPHANS...}"))?;
-        Ok(())
-    })?;
+    // From here on it is everybody's infra image, which `kube play` has no option for.
+    let mut configuration = OpenOptions::new().append(true).open(CONFIGURATION)?;
+    writeln!(configuration, "infra_image = \"{REFERENCE}\"")?;
+    scene.setting = ", as the infra image of containers.conf";
+    podman.run(&["pod", "create", "--name", "pod", "--share", SHARE])?;
+    podman.check_pod(scene)?;
+    scene.setting = ", in a pod of kube play";
+    fs::write("/tmp/pod.yaml", KUBERNETES)?;
+    podman.run(&["kube", "play", "/tmp/pod.yaml"])?;
+    podman.check_pod(scene)?;
 
-    let begin = Instant::now();
-    read(cmd!(shell, "podman pod stop pod"))?;
-    let duration = begin.elapsed();
-    let status = inspect(shell, &["inspect"], "State.ExitCode", &infra)?;
-    let log = read_errors(cmd!(shell, "podman logs {infra}"))?;
-    common::check_stop(scene, duration, GRACE, &status, &log);
+    scene.setting = "";
+    let said = podman.run(&["run", "--rm", "--user", "999", REFERENCE, "-v"]);
+    scene.check(&VERSION, said.and_then(|said| common::check_version(&said)));
     Ok(())
 }
 
-/// What podman knows of a pod or a container.
-fn inspect(shell: &Shell, command: &[&str], field: &str, name: &str) -> Result<String> {
-    let format = format!("{{{{.{field}}}}}");
-    read(cmd!(shell, "podman {command...} --format {format} {name}"))
+fn check_rootless(scene: &mut Scene) -> Result<()> {
+    let podman = Podman::new(scene, &["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"])?;
+    let (home, run) = ("/tmp/home", "/tmp/user");
+    for (file, line) in [
+        ("/etc/passwd", format!("pause-e2e:x:{USER}:{USER}::{home}:/bin/sh\n")),
+        ("/etc/group", format!("pause-e2e:x:{USER}:\n")),
+        ("/etc/subuid", "pause-e2e:1000000:65536\n".into()),
+        ("/etc/subgid", "pause-e2e:1000000:65536\n".into()),
+    ] {
+        OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())?;
+    }
+    for folder in [home, run] {
+        fs::create_dir(folder)?;
+        chown(folder, USER.parse().ok(), USER.parse().ok())?;
+    }
+    scene.shell.set_var("HOME", home);
+    scene.shell.set_var("XDG_RUNTIME_DIR", run);
+    podman.load(scene)?;
+    // A network of its own would take slirp4netns and /dev/net/tun.
+    let options = ["--network", "none", "--share", SHARE];
+    podman.run(&[["pod", "create", "--name", "pod", "--infra-image", REFERENCE].as_slice(), &options].concat())?;
+    podman.check_pod(scene)
+}
+
+impl<'a> Podman<'a> {
+    /// Sets podman up for a user.
+    ///
+    /// # Errors
+    /// Where its configuration can't be written.
+    pub fn new(scene: &Scene<'a>, user: &'static [&'static str]) -> Result<Self> {
+        for (file, content) in FILES {
+            fs::write(file, content)?;
+        }
+        // An overlay on the sandbox's overlay is more than podman takes.
+        scene.shell.set_var("STORAGE_DRIVER", "vfs");
+        Ok(Self { shell: scene.shell, user })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Cmd<'a>> {
+        let words = [self.user, &["podman"], arguments].concat();
+        let (program, rest) = words.split_first().context("podman at least")?;
+        Ok(self.shell.cmd(program).args(rest))
+    }
+
+    /// Runs a command of podman's. Returns what it says.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
+        read(self.command(arguments)?)
+    }
+
+    /// Loads the image under test and the small container's.
+    fn load(&self, scene: &Scene) -> Result<()> {
+        let archive = scene.archive.to_str().context("a path in UTF-8")?;
+        self.run(&["load", "--quiet", "--input", archive])?;
+        self.load_busybox()
+    }
+
+    /// Loads the small container's image.
+    ///
+    /// # Errors
+    /// Where podman does not take it.
+    pub fn load_busybox(&self) -> Result<()> {
+        self.run(&["load", "--quiet", "--input", common::busybox()?])?;
+        Ok(())
+    }
+
+    /// Checks the infra container of the pod `pod`, and removes the pod. Its other container is made here, unless
+    /// it is there.
+    ///
+    /// # Errors
+    /// Where podman fails.
+    pub fn check_pod(&self, scene: &mut Scene) -> Result<()> {
+        let container =
+            match self.run(&["ps", "--quiet", "--filter", "pod=pod", "--filter", "ancestor=localhost/busybox:e2e"])? {
+                none if none.is_empty() => self.run(&["run", "--detach", "--pod", "pod", BUSYBOX])?,
+                container => container,
+            };
+        let infra = self.run(&["pod", "inspect", "--format", "{{.InfraContainerID}}", "pod"])?;
+        let pause = self.run(&["inspect", "--format", "{{.State.Pid}}", &infra])?.parse().context("no process")?;
+        let other = self.run(&["inspect", "--format", "{{.State.Pid}}", &container])?.parse().context("no process")?;
+        scene.check(&SHARED, check_shared(pause, other));
+        common::check_reaping(scene, pause, || {
+            self.run(&[&["exec", &container], MAKE_ORPHANS.as_slice()].concat())?;
+            Ok(())
+        })?;
+        let begin = Instant::now();
+        self.run(&["pod", "stop", "--time", &GRACE.as_secs().to_string(), "pod"])?;
+        let duration = begin.elapsed();
+        let status = self.run(&["inspect", "--format", "{{.State.ExitCode}}", &infra])?.parse().ok();
+        let log = read_errors(self.command(&["logs", &infra])?)?;
+        common::check_stop(scene, duration, status, &log);
+        self.run(&["pod", "rm", "--force", "pod"])?;
+        Ok(())
+    }
+}
+
+/// Compares the namespaces of two processes.
+fn check_shared(pause: i32, other: i32) -> Result<()> {
+    for kind in ["pid", "ipc", "uts"] {
+        let [its, the_others] = [pause, other].map(|pid| fs::read_link(format!("/proc/{pid}/ns/{kind}")));
+        let (its, the_others) = (its?, the_others?);
+        ensure!(its == the_others, "it is in {}, the other in {}", its.display(), the_others.display());
+    }
+    Ok(())
 }

@@ -1,0 +1,158 @@
+//! containerd: by hand with ctr, and through Kubernetes' container runtime interface.
+
+use super::common::{self, BUSYBOX, Foreground, MAKE_ORPHANS};
+use super::cri::{
+    Client, ContainerConfig, ContainerMetadata, CreateContainerRequest, CreateContainerResponse, Done, ExecSyncRequest,
+    ExecSyncResponse, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
+    LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PodSandboxState,
+    PodSandboxStatusRequest, PodSandboxStatusResponse, RunPodSandboxRequest, RunPodSandboxResponse,
+    StartContainerRequest, StopPodSandboxRequest,
+};
+use super::{Check, Host, REFERENCE, Scene, read};
+use crate::mutant::DEAF;
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+use xshell::{Shell, cmd};
+
+/// One row of the table.
+pub const HOST: Host = Host {
+    name: "containerd",
+    packages: &[("containerd", "containerd"), ("runc", "runc"), ("/usr/lib/cni/bridge", "containernetworking-plugins")],
+    version: &["containerd", "--version"],
+    checks,
+};
+
+const SOCKET: &str = "/run/containerd/containerd.sock";
+
+const NOT_READY: Check =
+    Check { name: "SIGTERM to the sandbox's process makes the pod sandbox NotReady", broken_by: Some(&DEAF) };
+const STOPPED: Check = Check { name: "StopPodSandbox stops a pod sandbox whose process runs", broken_by: None };
+
+/// The pods' network: an address each, and no way out.
+const NETWORK: &str = r#"{
+    "cniVersion": "0.4.0", "name": "pods", "plugins": [{
+        "type": "bridge", "bridge": "pods", "ipam": { "type": "host-local", "subnet": "10.99.0.0/24" }
+    }]
+}"#;
+
+fn configuration() -> String {
+    format!(
+        r#"version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{REFERENCE}"
+# Lowering a score needs CAP_SYS_RESOURCE, which a virtual machine's root may lack.
+restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+"#
+    )
+}
+
+fn checks(scene: &mut Scene) -> Result<()> {
+    let (shell, archive, busybox) = (scene.shell, scene.archive, common::busybox()?);
+    let _daemon = start(shell)?;
+    // Kubernetes has a namespace of its own for its images.
+    for (namespace, archive) in [("default", archive), ("k8s.io", archive), ("k8s.io", Path::new(busybox))] {
+        read(cmd!(shell, "ctr --namespace {namespace} images import {archive}"))?;
+    }
+
+    let run = cmd!(shell, "ctr run --pid-file /tmp/pause.pid {REFERENCE} pause");
+    let mut container = Foreground::start(run, "pause")?;
+    common::await_handlers(container.pid(Path::new("/tmp/pause.pid"))?)?;
+    let begin = Instant::now();
+    read(cmd!(shell, "ctr task kill --signal SIGTERM pause"))?;
+    let status = container.wait()?;
+    common::check_stop(scene, begin.elapsed(), status, &container.log()?);
+    if status.is_none() {
+        read(cmd!(shell, "ctr task kill --signal SIGKILL pause"))?;
+    }
+
+    let client = Client::connect(SOCKET)?;
+    let (sandbox, pause) = run_sandbox(&client, "first")?;
+    let container = run_container(&client, &sandbox)?;
+    common::check_reaping(scene, pause, || {
+        let cmd = MAKE_ORPHANS.map(String::from).to_vec();
+        let done: ExecSyncResponse =
+            client.call("ExecSync", ExecSyncRequest { container_id: container, cmd, timeout: 10 })?;
+        ensure!(done.exit_code == 0, "making orphans failed: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    })?;
+    kill_process(Pid::from_raw(pause).context("a process number")?, Signal::TERM)?;
+    let not_ready = common::wait_until(|| Ok(state(&client, &sandbox)? == PodSandboxState::NotReady))?;
+    scene.check(&NOT_READY, not_ready.then_some(()).context("it is Ready still"));
+
+    // StopPodSandbox sends SIGKILL.
+    let (sandbox, _) = run_sandbox(&client, "second")?;
+    let _: Done = client.call("StopPodSandbox", StopPodSandboxRequest { pod_sandbox_id: sandbox.clone() })?;
+    let state = state(&client, &sandbox)?;
+    scene.check(&STOPPED, (state == PodSandboxState::NotReady).then_some(()).context("it is Ready still"));
+    Ok(())
+}
+
+/// Starts containerd.
+///
+/// # Errors
+/// Where it does not come up.
+pub fn start(shell: &Shell) -> Result<Foreground> {
+    fs::create_dir_all("/etc/cni/net.d")?;
+    fs::write("/etc/cni/net.d/pods.conflist", NETWORK)?;
+    fs::write("/etc/containerd/config.toml", configuration())?;
+    let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
+    let up =
+        common::wait_until(|| Ok(cmd!(shell, "ctr version").quiet().ignore_stdout().ignore_stderr().run().is_ok()))?;
+    ensure!(up, "containerd does not start: {}", daemon.log()?);
+    Ok(daemon)
+}
+
+/// What containerd is told of a pod whose containers share a PID namespace.
+fn pod(name: &str) -> PodSandboxConfig {
+    let metadata = PodSandboxMetadata { name: name.into(), uid: name.into(), namespace: "default".into() };
+    let security_context = LinuxSandboxSecurityContext { namespace_options: Some(shared()) };
+    PodSandboxConfig {
+        metadata: Some(metadata),
+        linux: Some(LinuxPodSandboxConfig { security_context: Some(security_context) }),
+    }
+}
+
+fn shared() -> NamespaceOption {
+    NamespaceOption { pid: NamespaceMode::Pod.into() }
+}
+
+/// Runs a pod sandbox. Returns its name and the number of its process.
+fn run_sandbox(client: &Client, name: &str) -> Result<(String, i32)> {
+    let RunPodSandboxResponse { pod_sandbox_id } =
+        client.call("RunPodSandbox", RunPodSandboxRequest { config: Some(pod(name)) })?;
+    let info: Value = serde_json::from_str(status(client, &pod_sandbox_id)?.info.get("info").context("verbose")?)?;
+    let pid = info["pid"].as_i64().context("containerd does not say which process the sandbox is")?;
+    Ok((pod_sandbox_id, pid.try_into()?))
+}
+
+/// Runs the small container in a pod. Returns its name.
+fn run_container(client: &Client, sandbox: &str) -> Result<String> {
+    let security_context = LinuxContainerSecurityContext { namespace_options: Some(shared()) };
+    let config = ContainerConfig {
+        metadata: Some(ContainerMetadata { name: "busybox".into() }),
+        image: Some(ImageSpec { image: BUSYBOX.into() }),
+        linux: Some(LinuxContainerConfig { security_context: Some(security_context) }),
+    };
+    let request = CreateContainerRequest {
+        pod_sandbox_id: sandbox.into(),
+        config: Some(config),
+        sandbox_config: Some(pod("first")),
+    };
+    let CreateContainerResponse { container_id } = client.call("CreateContainer", request)?;
+    let _: Done = client.call("StartContainer", StartContainerRequest { container_id: container_id.clone() })?;
+    Ok(container_id)
+}
+
+fn state(client: &Client, sandbox: &str) -> Result<PodSandboxState> {
+    Ok(status(client, sandbox)?.status.context("containerd knows no status")?.state())
+}
+
+fn status(client: &Client, sandbox: &str) -> Result<PodSandboxStatusResponse> {
+    client.ask("PodSandboxStatus", PodSandboxStatusRequest { pod_sandbox_id: sandbox.into(), verbose: true })
+}
