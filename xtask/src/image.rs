@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Give the program this path too (/usr/bin/pod, say, where OpenShift looks); may be given several times
     #[arg(long = "link", value_name = "PATH", value_parser = parse_link)]
     links: Vec<String>,
+    /// Write an archive for each platform too, into dist/air-gap: for nodes without a network
+    #[arg(long)]
+    air_gap: bool,
 }
 
 /// What an image is made of, beside the binaries.
@@ -111,6 +114,9 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let binaries = build::build(shell, &arguments.selection.platforms())?;
 
     pack(&binaries, &contents, &shell.current_dir().join("dist"))?;
+    if arguments.air_gap {
+        pack_each(&binaries, &contents, &shell.current_dir().join("dist/air-gap"))?;
+    }
     println!("\nIn dist/pause.oci and dist/pause.oci.tar:");
     for reference in &contents.references {
         println!("  {reference}");
@@ -121,17 +127,16 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Makes the image of these binaries and writes it into a folder as `pause.oci` and `pause.oci.tar`. Prints and returns the sizes.
+/// Makes the image of these binaries and writes it into a folder as `pause.oci` and `pause.oci.tar`. Prints and
+/// returns the sizes.
 ///
 /// # Errors
 /// Where the image is over its budget or can't be written.
 pub fn pack(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<Vec<Sizes>> {
-    let mut layout = Layout::new()?;
-    let mut images = Vec::new();
+    let (layout, images) = Layout::of(binaries, contents)?;
     let mut all_sizes = Vec::new();
     println!("\n{Heading} {:>6} {:>7}", "sum", "budget");
-    for binary in binaries {
-        let image = layout.add_image(binary, &contents.links)?;
+    for (binary, image) in binaries.iter().zip(&images) {
         let sizes = Sizes {
             platform: binary.platform.name.into(),
             binary: binary.size,
@@ -143,10 +148,7 @@ pub fn pack(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<V
         println!("{sizes} {sum:>6} {BUDGET:>7}");
         ensure!(sum <= BUDGET, "{} is {sum} bytes to pull, over the budget of {BUDGET}", sizes.platform);
         all_sizes.push(sizes);
-        images.push(image);
     }
-    layout.add_index(&images, contents)?;
-
     let native = binaries.iter().position(|binary| binary.platform.is_native());
     let archive = layout.archive(&images[native.unwrap_or(0)], &contents.references)?;
 
@@ -154,6 +156,17 @@ pub fn pack(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<V
     layout.write(&folder.join("pause.oci"))?;
     build::replace(&folder.join("pause.oci.tar"), &archive, 0o644)?;
     Ok(all_sizes)
+}
+
+/// Writes an archive of its own for each platform.
+fn pack_each(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for binary in binaries {
+        let (layout, images) = Layout::of(std::slice::from_ref(binary), contents)?;
+        let archive = layout.archive(&images[0], &contents.references)?;
+        build::replace(&folder.join(format!("pause-{}.tar", binary.platform.file_name())), &archive, 0o644)?;
+    }
+    Ok(())
 }
 
 /// The image that `cargo xtask image` makes unless it is told otherwise.
@@ -215,9 +228,14 @@ fn references(names: &[Name], tags: &[String]) -> BTreeSet<String> {
 struct Layout(BTreeMap<String, Vec<u8>>);
 
 impl Layout {
-    fn new() -> Result<Self> {
+    /// The image of these binaries, and what it consists of, platform by platform.
+    fn of(binaries: &[Binary], contents: &Contents) -> Result<(Self, Vec<Image>)> {
         let mark = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
-        Ok(Self(BTreeMap::from([("oci-layout".into(), json(&mark)?)])))
+        let mut layout = Self(BTreeMap::from([("oci-layout".into(), json(&mark)?)]));
+        let images = binaries.iter().map(|binary| layout.add_image(binary, &contents.links));
+        let images = images.collect::<Result<Vec<_>>>()?;
+        layout.add_index(&images, contents)?;
+        Ok((layout, images))
     }
 
     /// Adds a blob and describes it.

@@ -87,7 +87,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     common::check_stop(scene, duration, status, &log);
 
     // nginx would not do here: as process 1 it reaps whatever dies.
-    // https://github.com/nginx/nginx/blob/release-1.22.1/src/os/unix/ngx_process.c#L475-L488
+    // `ngx_process_get_status` in https://github.com/nginx/nginx/blob/release-1.22.1/src/os/unix/ngx_process.c
     read(cmd!(shell, "docker run --detach --name sleep {BUSYBOX}"))?;
     read(cmd!(shell, "docker run --detach --name other --pid=container:sleep {BUSYBOX}"))?;
     read(cmd!(shell, "docker exec other /bin/busybox sh -c {ORPHAN}"))?;
