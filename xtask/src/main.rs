@@ -3,6 +3,7 @@
 mod build;
 mod demo;
 mod e2e;
+mod floor;
 mod image;
 mod install;
 mod mutant;

@@ -2,7 +2,7 @@
 
 use crate::build::{self, Binary};
 use crate::platform::Selection;
-use crate::{image, install};
+use crate::{floor, image, install};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
@@ -16,6 +16,10 @@ pub struct Arguments {
     /// Test this pause program instead, by what upstream promises; one for this machine
     #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = existing_file)]
     against: Option<PathBuf>,
+
+    /// Test the floor instead: the reference in assembly, by what this program promises
+    #[arg(long, conflicts_with_all = ["platforms", "against"])]
+    floor: bool,
 
     /// Only cases whose names contain this
     filter: Option<String>,
@@ -32,6 +36,10 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let program = format!("{0}={0}", path.display());
         let _programs = shell.push_env("PAUSE_PROGRAMS", program);
         let _against = shell.push_env("PAUSE_AGAINST", "1");
+        return cargo_test(shell, &["behaviour"], filter);
+    }
+    if arguments.floor {
+        let _programs = shell.push_env("PAUSE_PROGRAMS", format!("floor={}", floor::build(shell)?.display()));
         return cargo_test(shell, &["behaviour"], filter);
     }
     let binaries = build::build(shell, &arguments.selection.platforms())?;
