@@ -176,7 +176,7 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<()> {
 }
 
 /// A progress bar on a terminal, and nothing elsewhere: there, the printed commands are the progress.
-fn progress(steps: u64) -> ProgressBar {
+pub fn progress(steps: u64) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

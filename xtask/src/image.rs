@@ -119,6 +119,15 @@ pub fn pack(binaries: &[Binary], references: &BTreeSet<String>, folder: &Path) -
     build::replace(&folder.join("pause.oci.tar"), &archive, 0o644)
 }
 
+/// How many bytes one downloads for the image of this binary, beside the index: manifest, config and layer.
+///
+/// # Errors
+/// Where the binary can't be read.
+pub fn pull_size(binary: &Binary) -> Result<u64> {
+    let Image { descriptor, manifest } = Layout::new()?.add_image(binary)?;
+    Ok(descriptor.size() + manifest.config().size() + manifest.layers()[0].size())
+}
+
 /// What the image is called unless somebody says otherwise.
 pub fn default_references() -> BTreeSet<String> {
     BTreeSet::from([format!("{DEFAULT_NAME}:{VERSION}")])

@@ -79,7 +79,11 @@ fn cargo_test(shell: &Shell, tests: &[&str], filter: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn existing_file(path: &str) -> Result<PathBuf> {
+/// What `--against` accepts.
+///
+/// # Errors
+/// Where there is no such file.
+pub fn existing_file(path: &str) -> Result<PathBuf> {
     let path = PathBuf::from(path);
     ensure!(path.is_file(), "there is no such file; give the path of a pause program");
     Ok(path.canonicalize()?)
