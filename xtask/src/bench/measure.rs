@@ -93,8 +93,8 @@ pub static ROWS: &[Row] = &[
 /// What is measured, in order.
 #[rustfmt::skip]
 pub static MEASUREMENTS: &[Measurement] = &[
-    Measurement { name: "sizes", rounds: 1, parallel: false, run: sizes },
-    Measurement { name: "start", rounds: 200, parallel: false, run: start },
+    Measurement { name: "sizes", rounds: 1, parallel: true, run: sizes },
+    Measurement { name: "start", rounds: 50, parallel: false, run: start },
     Measurement { name: "instructions", rounds: 1, parallel: false, run: instructions },
     Measurement { name: "page faults", rounds: 5, parallel: false, run: faults },
     Measurement { name: "memory", rounds: 5, parallel: false, run: memory },

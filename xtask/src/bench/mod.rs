@@ -49,6 +49,8 @@ pub struct Program {
     version: &'static str,
     /// How many children it needs to have.
     own_children: usize,
+    /// Whether the kernel shows when it is ready to handle signals.
+    shows_handlers: bool,
     /// What else one should know.
     note: Option<&'static str>,
 }
@@ -61,6 +63,8 @@ struct Packaged {
     version: &'static str,
     /// Whether it takes a command, which is its child.
     takes_command: bool,
+    /// Whether the kernel shows when it is ready to handle signals: not of a program that is in sigtimedwait.
+    shows_handlers: bool,
 }
 
 static PACKAGED: [Packaged; 3] = [
@@ -70,6 +74,7 @@ static PACKAGED: [Packaged; 3] = [
         arguments: &["-P"],
         version: "-V",
         takes_command: false,
+        shows_handlers: true,
     },
     Packaged {
         package: "tini",
@@ -77,6 +82,7 @@ static PACKAGED: [Packaged; 3] = [
         arguments: &["--"],
         version: "--version",
         takes_command: true,
+        shows_handlers: false,
     },
     Packaged {
         package: "dumb-init",
@@ -84,6 +90,7 @@ static PACKAGED: [Packaged; 3] = [
         arguments: &["--"],
         version: "--version",
         takes_command: true,
+        shows_handlers: true,
     },
 ];
 
@@ -119,7 +126,10 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let progress = build::progress(MEASUREMENTS.iter().map(|measurement| measurement.rounds as u64).sum());
     for measurement in MEASUREMENTS {
         progress.set_message(measurement.name);
+        let t0 = std::time::Instant::now();
         take(measurement, &programs, &mut samples, &progress);
+        eprintln!("{} {:?}", measurement.name, t0.elapsed());
+        for s in &samples { eprintln!("   {:?}", s.errors); }
     }
     progress.finish_and_clear();
 
@@ -153,6 +163,7 @@ fn programs(shell: &Shell, arguments: &Arguments) -> Result<(Vec<Program>, Vec<S
         arguments: Vec::new(),
         version: "-v",
         own_children: 0,
+        shows_handlers: true,
         note: None,
     };
     let mut programs = vec![drop_in("pause".into(), pause.clone())];
@@ -185,6 +196,7 @@ fn programs(shell: &Shell, arguments: &Arguments) -> Result<(Vec<Program>, Vec<S
             arguments,
             version: packaged.version,
             own_children: packaged.takes_command.into(),
+            shows_handlers: packaged.shows_handlers,
             note: packaged.takes_command.then_some("has to have a child, here pause, which is not counted"),
         });
     }

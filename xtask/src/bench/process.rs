@@ -51,6 +51,8 @@ pub struct Running {
     child: Child,
     /// How many children it has of its own.
     own_children: usize,
+    /// Whether the kernel shows that it is ready.
+    shows_handlers: bool,
 }
 
 /// What an orphan does before it is adopted.
@@ -65,7 +67,11 @@ pub enum Orphans {
 impl Running {
     /// Starts a program among the others of this machine.
     pub fn start(program: &Program) -> Result<Self> {
-        Ok(Running { child: program.init_command().spawn()?, own_children: program.own_children })
+        Ok(Running::new(program.init_command().spawn()?, program))
+    }
+
+    fn new(child: Child, program: &Program) -> Self {
+        Running { child, own_children: program.own_children, shows_handlers: program.shows_handlers }
     }
 
     /// Starts a program as PID 1 of a new namespace.
@@ -75,7 +81,7 @@ impl Running {
             unshare(CloneFlags::CLONE_NEWPID).context("can't make a PID namespace")?;
             Ok(program.init_command().spawn()?)
         })?;
-        let running = Running { child, own_children: program.own_children };
+        let running = Running::new(child, program);
         running.wait_until_asleep()?;
         Ok(running)
     }
@@ -102,12 +108,15 @@ impl Running {
 
     /// Waits until its handlers are in place.
     pub fn wait_until_ready(&self) -> Result<()> {
+        ensure!(self.shows_handlers, "it fetches signals with sigtimedwait, and nothing shows when it is ready to");
         wait_until("it is ready", Duration::ZERO, || is_ready(self.pid()))
     }
 
     /// Waits until it is ready, sleeps, and stays asleep.
     pub fn wait_until_asleep(&self) -> Result<()> {
-        self.wait_until_ready()?;
+        if self.shows_handlers {
+            self.wait_until_ready()?;
+        }
         let mut before = u64::MAX;
         wait_until("it sleeps", Duration::from_millis(5), || {
             let wake_ups = self.wake_ups()?;
@@ -159,6 +168,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Outside of a namespace of its own, its children would outlive it.
+        for child in self.children().unwrap_or_default() {
+            let _ = kill(child, Signal::SIGKILL);
+        }
         // Both fail where it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -205,7 +218,7 @@ fn start_traced(program: &Program) -> Result<Running> {
     let mut command = program.init_command();
     // SAFETY: between fork and exec, the child makes one system call.
     unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };
-    let running = Running { child: command.spawn()?, own_children: program.own_children };
+    let running = Running::new(command.spawn()?, program);
     waitpid(running.pid(), None)?;
     Ok(running)
 }
