@@ -126,10 +126,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let progress = build::progress(MEASUREMENTS.iter().map(|measurement| measurement.rounds as u64).sum());
     for measurement in MEASUREMENTS {
         progress.set_message(measurement.name);
-        let t0 = std::time::Instant::now();
         take(measurement, &programs, &mut samples, &progress);
-        eprintln!("{} {:?}", measurement.name, t0.elapsed());
-        for s in &samples { eprintln!("   {:?}", s.errors); }
     }
     progress.finish_and_clear();
 

@@ -65,25 +65,26 @@ pub enum Orphans {
 }
 
 impl Running {
-    /// Starts a program among the others of this machine.
-    pub fn start(program: &Program) -> Result<Self> {
-        Ok(Running::new(program.init_command().spawn()?, program))
-    }
-
     fn new(child: Child, program: &Program) -> Self {
         Running { child, own_children: program.own_children, shows_handlers: program.shows_handlers }
     }
 
-    /// Starts a program as PID 1 of a new namespace.
-    pub fn start_as_init(program: &Program) -> Result<Self> {
-        // A new namespace is for the children of this thread, and a thread makes one in its life.
-        let child = in_thread(|| {
-            unshare(CloneFlags::CLONE_NEWPID).context("can't make a PID namespace")?;
-            Ok(program.init_command().spawn()?)
-        })?;
-        let running = Running::new(child, program);
+    /// Starts a program as PID 1 of a new namespace, and waits until it sleeps.
+    pub fn start(program: &Program) -> Result<Self> {
+        let (running, _) = Self::spawn(program)?;
         running.wait_until_asleep()?;
         Ok(running)
+    }
+
+    /// Starts a program as PID 1 of a new namespace. Returns when that was, too.
+    pub fn spawn(program: &Program) -> Result<(Self, Instant)> {
+        // A new namespace is for the children of this thread, and a thread makes one in its life.
+        let (child, start) = in_thread(|| {
+            unshare(CloneFlags::CLONE_NEWPID).context("can't make a PID namespace")?;
+            let start = Instant::now();
+            Ok((program.init_command().spawn()?, start))
+        })?;
+        Ok((Running::new(child, program), start))
     }
 
     /// Its number outside of its namespace.
@@ -161,6 +162,7 @@ impl Running {
         kill(self.pid(), Signal::SIGTERM)?;
         while self.child.try_wait()?.is_none() {
             ensure!(start.elapsed() < Duration::from_secs(1), "SIGTERM does not end it");
+            thread::yield_now();
         }
         Ok(start.elapsed())
     }
@@ -168,7 +170,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Outside of a namespace of its own, its children would outlive it.
+        // Those of a traced program, which has no namespace of its own, would outlive it.
         for child in self.children().unwrap_or_default() {
             let _ = kill(child, Signal::SIGKILL);
         }
@@ -188,7 +190,10 @@ fn wait_until(what: &str, interval: Duration, mut condition: impl FnMut() -> Res
     let start = Instant::now();
     while !condition()? {
         ensure!(start.elapsed() < PATIENCE, "gave up waiting until {what}");
-        thread::sleep(interval);
+        match interval {
+            Duration::ZERO => thread::yield_now(),
+            _ => thread::sleep(interval),
+        }
     }
     Ok(())
 }
@@ -264,6 +269,7 @@ pub fn kill_orphan(orphan: Pid) -> Result<Duration> {
             Err(Errno::ESRCH) => return Ok(start.elapsed()),
             _ => ensure!(start.elapsed() < PATIENCE, "nobody reaps an orphan"),
         }
+        thread::yield_now();
     }
 }
 
