@@ -29,8 +29,38 @@ pub struct Row {
     pub name: &'static str,
     /// What the values are.
     pub unit: Unit,
-    /// Which of the sorted samples is the value: 0.5 is the median.
-    pub percentile: f64,
+    /// How the samples become one value.
+    pub statistic: Statistic,
+}
+
+/// How samples become one value.
+#[derive(Clone, Copy)]
+pub enum Statistic {
+    /// The sample that this share of the others does not exceed: 0.5 is the median.
+    Quantile(f64),
+    Mean,
+}
+
+const MEDIAN: Statistic = Statistic::Quantile(0.5);
+
+impl Statistic {
+    /// The value, of at least one sample.
+    pub fn of(self, samples: &[f64]) -> f64 {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        match self {
+            Statistic::Quantile(share) => sorted[((sorted.len() - 1) as f64 * share).round() as usize],
+            Statistic::Mean => sorted.iter().sum::<f64>() / sorted.len() as f64,
+        }
+    }
+
+    /// What it is called in the JSON.
+    pub fn name(self) -> String {
+        match self {
+            Statistic::Quantile(share) => format!("p{}", share * 100.0),
+            Statistic::Mean => "mean".into(),
+        }
+    }
 }
 
 /// What a value is.
@@ -50,7 +80,12 @@ pub const INSTANCES: usize = 200;
 const IDLE: Duration = Duration::from_secs(10);
 
 const fn row(key: &'static str, name: &'static str, unit: Unit) -> Row {
-    Row { key, name, unit, percentile: 0.5 }
+    Row { key, name, unit, statistic: MEDIAN }
+}
+
+/// A row about one of many instances: what all take together, divided by their number.
+const fn each(key: &'static str, name: &'static str, unit: Unit) -> Row {
+    Row { key, name, unit, statistic: Statistic::Mean }
 }
 
 /// What the table shows, in order.
@@ -73,11 +108,11 @@ pub static ROWS: &[Row] = &[
     row("after_orphans.proportional", "after 20,000 orphans: proportional", Bytes),
     row("after_orphans.page_tables", "after 20,000 orphans: page tables", Bytes),
     row("after_orphans.mappings", "after 20,000 orphans: mappings", Count),
-    row("instances.resident", "each of 200: resident", Bytes),
-    row("instances.anonymous", "each of 200: anonymous", Bytes),
-    row("instances.proportional", "each of 200: proportional", Bytes),
-    row("instances.page_tables", "each of 200: page tables", Bytes),
-    row("instances.mappings", "each of 200: mappings", Count),
+    each("instances.resident", "each of 200: resident", Bytes),
+    each("instances.anonymous", "each of 200: anonymous", Bytes),
+    each("instances.proportional", "each of 200: proportional", Bytes),
+    each("instances.page_tables", "each of 200: page tables", Bytes),
+    each("instances.mappings", "each of 200: mappings", Count),
     row("storm_1.cpu", "storm of 1: CPU time per orphan", Nanoseconds),
     row("storm_1.wake_ups", "storm of 1: wake-ups", Count),
     row("storm_100.cpu", "storm of 100: CPU time per orphan", Nanoseconds),
@@ -85,7 +120,7 @@ pub static ROWS: &[Row] = &[
     row("storm_10000.cpu", "storm of 10,000: CPU time per orphan", Nanoseconds),
     row("storm_10000.wake_ups", "storm of 10,000: wake-ups", Count),
     row("reap.latency", "an orphan, from SIGKILL to reaped: p50", Nanoseconds),
-    Row { key: "reap.latency", name: "an orphan, from SIGKILL to reaped: p99", unit: Nanoseconds, percentile: 0.99 },
+    Row { key: "reap.latency", name: "an orphan, from SIGKILL to reaped: p99", unit: Nanoseconds, statistic: Statistic::Quantile(0.99) },
     row("shutdown", "shutdown: from SIGTERM to gone", Nanoseconds),
     row("idle.wake_ups", "idle: wake-ups in 10 s", Count),
 ];

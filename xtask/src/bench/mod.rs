@@ -109,9 +109,7 @@ impl Samples {
 
     /// The value of a row.
     fn value(&self, row: &Row) -> Option<f64> {
-        let mut values = self.values.get(row.key)?.clone();
-        values.sort_by(f64::total_cmp);
-        values.get(((values.len() - 1) as f64 * row.percentile).round() as usize).copied()
+        self.values.get(row.key).map(|samples| row.statistic.of(samples))
     }
 }
 

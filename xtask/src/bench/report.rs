@@ -47,7 +47,10 @@ impl Report<'_> {
             }
             println!();
         }
-        println!("\nMedians; in brackets, how many times {}'s value that is.", self.programs[0].name);
+        println!(
+            "\nMedians, and means of the 200; in brackets, how many times {}'s value that is.",
+            self.programs[0].name
+        );
         for (program, samples) in self.programs.iter().zip(self.samples) {
             for note in program.note.map(String::from).iter().chain(&samples.errors) {
                 println!("{}: {note}", program.name);
@@ -63,7 +66,7 @@ impl Report<'_> {
         let rows = ROWS.iter().map(|row| {
             let names = self.programs.iter().map(|program| program.name.clone());
             let values: Map<_, _> = names.zip(self.values(row).into_iter().map(Value::from)).collect();
-            json!({ "key": row.key, "name": row.name, "unit": row.unit.name(), "percentile": row.percentile, "values": values })
+            json!({ "key": row.key, "name": row.name, "unit": row.unit.name(), "statistic": row.statistic.name(), "values": values })
         });
         let errors: Map<_, _> = self
             .programs
