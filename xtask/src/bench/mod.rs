@@ -13,6 +13,7 @@ use crate::{build, floor, install, platform};
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use measure::{MEASUREMENTS, Measurement, Row};
+use object::Object;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread;
@@ -52,7 +53,7 @@ pub struct Program {
     /// Whether the kernel shows when it is ready to handle signals.
     shows_handlers: bool,
     /// What else one should know.
-    note: Option<&'static str>,
+    notes: Vec<&'static str>,
 }
 
 /// An init program that Debian packages.
@@ -159,7 +160,7 @@ fn programs(shell: &Shell, arguments: &Arguments) -> Result<(Vec<Program>, Vec<S
         version: "-v",
         own_children: 0,
         shows_handlers: true,
-        note: None,
+        notes: Vec::new(),
     };
     let mut programs = vec![drop_in("pause".into(), pause.clone())];
     let mut missing = Vec::new();
@@ -185,6 +186,13 @@ fn programs(shell: &Shell, arguments: &Arguments) -> Result<(Vec<Program>, Vec<S
         if packaged.takes_command {
             arguments.push(pause.to_str().context("a path in UTF-8")?.into());
         }
+        let mut notes = Vec::new();
+        if packaged.takes_command {
+            notes.push("has to have a child, here pause, which is not counted");
+        }
+        if is_dynamic(packaged.path)? {
+            notes.push("needs a C library beside it, which the sizes do not include");
+        }
         programs.push(Program {
             name: package.into(),
             path: packaged.path.into(),
@@ -192,10 +200,16 @@ fn programs(shell: &Shell, arguments: &Arguments) -> Result<(Vec<Program>, Vec<S
             version: packaged.version,
             own_children: packaged.takes_command.into(),
             shows_handlers: packaged.shows_handlers,
-            note: packaged.takes_command.then_some("has to have a child, here pause, which is not counted"),
+            notes,
         });
     }
     Ok((programs, missing))
+}
+
+/// Whether a program takes functions from libraries.
+fn is_dynamic(path: &str) -> Result<bool> {
+    let content = std::fs::read(path)?;
+    Ok(!object::File::parse(content.as_slice())?.imports()?.is_empty())
 }
 
 /// Takes one measurement of every program. A program that fails in a round is left out of the next.

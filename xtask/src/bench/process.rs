@@ -123,7 +123,10 @@ impl Running {
             let wake_ups = self.wake_ups()?;
             let asleep = wake_ups == before && self.process()?.stat()?.state == 'S';
             before = wake_ups;
-            Ok(asleep && self.children()?.len() >= self.own_children)
+            // A child of its own is pause, which SIGTERM has to find ready.
+            let own_children = self.children()?.into_iter().take(self.own_children);
+            let ready = own_children.filter(|&child| is_ready(child).unwrap_or(false)).count();
+            Ok(asleep && ready == self.own_children)
         })
     }
 

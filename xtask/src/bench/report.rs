@@ -52,8 +52,11 @@ impl Report<'_> {
             self.programs[0].name
         );
         for (program, samples) in self.programs.iter().zip(self.samples) {
-            for note in program.note.map(String::from).iter().chain(&samples.errors) {
+            for note in &program.notes {
                 println!("{}: {note}", program.name);
+            }
+            for error in &samples.errors {
+                println!("{}: {error}", program.name);
             }
         }
         for missing in self.missing {
