@@ -209,7 +209,7 @@ fn programs(shell: &Shell, arguments: &Arguments) -> Result<(Vec<Program>, Vec<S
 /// Whether a program takes functions from libraries.
 fn is_dynamic(path: &str) -> Result<bool> {
     let content = std::fs::read(path)?;
-    Ok(!object::File::parse(content.as_slice())?.imports()?.is_empty())
+    Ok(object::File::parse(content.as_slice())?.imports()?.next().is_some())
 }
 
 /// Takes one measurement of every program. A program that fails in a round is left out of the next.
