@@ -83,8 +83,8 @@ const fn row(key: &'static str, name: &'static str, unit: Unit) -> Row {
     Row { key, name, unit, statistic: MEDIAN }
 }
 
-/// A row about one of many instances: what all take together, divided by their number.
-const fn each(key: &'static str, name: &'static str, unit: Unit) -> Row {
+/// A row about memory. The kernel begins the stack at random, so that a single start means little.
+const fn mean(key: &'static str, name: &'static str, unit: Unit) -> Row {
     Row { key, name, unit, statistic: Statistic::Mean }
 }
 
@@ -98,21 +98,21 @@ pub static ROWS: &[Row] = &[
     row("start.instructions", "start: instructions to the last handler", Count),
     row("start.system_calls", "start: system calls to the last handler", Count),
     row("start.page_faults", "start: page faults until it sleeps", Count),
-    row("memory.resident", "PID 1: resident (VmRSS)", Bytes),
-    row("memory.anonymous", "PID 1: anonymous", Bytes),
-    row("memory.proportional", "PID 1: proportional (PSS)", Bytes),
-    row("memory.page_tables", "PID 1: page tables (VmPTE)", Bytes),
-    row("memory.mappings", "PID 1: mappings", Count),
-    row("after_orphans.resident", "after 20,000 orphans: resident", Bytes),
-    row("after_orphans.anonymous", "after 20,000 orphans: anonymous", Bytes),
-    row("after_orphans.proportional", "after 20,000 orphans: proportional", Bytes),
-    row("after_orphans.page_tables", "after 20,000 orphans: page tables", Bytes),
-    row("after_orphans.mappings", "after 20,000 orphans: mappings", Count),
-    each("instances.resident", "each of 200: resident", Bytes),
-    each("instances.anonymous", "each of 200: anonymous", Bytes),
-    each("instances.proportional", "each of 200: proportional", Bytes),
-    each("instances.page_tables", "each of 200: page tables", Bytes),
-    each("instances.mappings", "each of 200: mappings", Count),
+    mean("memory.resident", "PID 1: resident (VmRSS)", Bytes),
+    mean("memory.anonymous", "PID 1: anonymous", Bytes),
+    mean("memory.proportional", "PID 1: proportional (PSS)", Bytes),
+    mean("memory.page_tables", "PID 1: page tables (VmPTE)", Bytes),
+    mean("memory.mappings", "PID 1: mappings", Count),
+    mean("after_orphans.resident", "after 20,000 orphans: resident", Bytes),
+    mean("after_orphans.anonymous", "after 20,000 orphans: anonymous", Bytes),
+    mean("after_orphans.proportional", "after 20,000 orphans: proportional", Bytes),
+    mean("after_orphans.page_tables", "after 20,000 orphans: page tables", Bytes),
+    mean("after_orphans.mappings", "after 20,000 orphans: mappings", Count),
+    mean("instances.resident", "each of 200: resident", Bytes),
+    mean("instances.anonymous", "each of 200: anonymous", Bytes),
+    mean("instances.proportional", "each of 200: proportional", Bytes),
+    mean("instances.page_tables", "each of 200: page tables", Bytes),
+    mean("instances.mappings", "each of 200: mappings", Count),
     row("storm_1.cpu", "storm of 1: CPU time per orphan", Nanoseconds),
     row("storm_1.wake_ups", "storm of 1: wake-ups", Count),
     row("storm_100.cpu", "storm of 100: CPU time per orphan", Nanoseconds),

@@ -48,7 +48,7 @@ impl Report<'_> {
             println!();
         }
         println!(
-            "\nMedians, and means of the 200; in brackets, how many times {}'s value that is.",
+            "\nMedians, and means of memory; in brackets, how many times {}'s value that is.",
             self.programs[0].name
         );
         for (program, samples) in self.programs.iter().zip(self.samples) {
