@@ -163,7 +163,10 @@ pub fn compile(shell: &Shell, package: &str, target: &str, rustup_works: &mut bo
 
 /// Cuts off what the linker leaves behind the last byte that is loaded: zeros, where lld would have
 /// aligned a section table.
-fn trim(program: &[u8]) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// Where there is something else.
+pub fn trim(program: &[u8]) -> Result<Vec<u8>> {
     let end = match program.get(4) {
         Some(1) => end_of_image::<elf::FileHeader32<Endianness>>(program),
         _ => end_of_image::<elf::FileHeader64<Endianness>>(program),

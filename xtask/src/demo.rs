@@ -38,8 +38,7 @@ const SHORT_PATIENCE: Duration = Duration::from_millis(300);
 /// # Errors
 /// Where the machine can't make namespaces, or where pause does not do what it is for.
 pub fn run(shell: &Shell, _: &Arguments) -> Result<()> {
-    let native = platform::PLATFORMS.iter().find(|platform| platform.is_native());
-    let native = native.context("pause has no port for this machine, so there is nothing to show on it")?;
+    let native = platform::native().context("pause has no port for this machine, so there is nothing to show on it")?;
     let binaries = build::build(shell, &[native])?;
     let pause = binaries[0].path.to_str().context("a path in UTF-8")?;
 

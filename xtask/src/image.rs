@@ -169,6 +169,15 @@ fn pack_each(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<
     Ok(())
 }
 
+/// How many bytes one downloads for the image of this binary, beside the index: manifest, config and layer.
+///
+/// # Errors
+/// Where the binary can't be read.
+pub fn pull_size(binary: &Binary) -> Result<u64> {
+    let Image { descriptor, manifest } = &Layout::of(std::slice::from_ref(binary), &Contents::default())?.1[0];
+    Ok(descriptor.size() + manifest.config().size() + manifest.layers()[0].size())
+}
+
 /// The image that `cargo xtask image` makes unless it is told otherwise.
 pub fn default_contents() -> Contents {
     Contents::named(format!("{DEFAULT_NAME}:{VERSION}"))

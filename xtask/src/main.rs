@@ -1,10 +1,12 @@
 //! `cargo xtask`: everything one does with pause beside writing it. One file per subcommand.
 
 mod anatomy;
+mod bench;
 mod boot;
 mod build;
 mod demo;
 mod e2e;
+mod floor;
 mod image;
 mod install;
 mod mutant;
@@ -38,7 +40,11 @@ enum Command {
     E2e(e2e::Arguments),
     Mutants(mutants::Arguments),
     Demo(demo::Arguments),
+    Bench(bench::Arguments),
     Anatomy(anatomy::Arguments),
+    /// Leave orphans behind, to be reaped
+    #[command(hide = true)]
+    BenchOrphans(bench::OrphansArguments),
     /// Run one host's checks (in a sandbox)
     #[command(hide = true)]
     E2eHost(e2e::HostArguments),
@@ -80,7 +86,9 @@ fn run(command: Command) -> Result<()> {
         Command::E2e(arguments) => e2e::run(&shell, &arguments),
         Command::Mutants(arguments) => mutants::run(&shell, &arguments),
         Command::Demo(arguments) => demo::run(&shell, &arguments),
+        Command::Bench(arguments) => bench::run(&shell, &arguments),
         Command::Anatomy(arguments) => anatomy::run(&shell, &arguments),
+        Command::BenchOrphans(arguments) => bench::run_orphans(&arguments),
         Command::E2eHost(arguments) => e2e::run_host(&shell, &arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
     }

@@ -45,6 +45,11 @@ impl Platform {
     }
 }
 
+/// The platform whose programs this machine runs without an emulator.
+pub fn native() -> Option<&'static Platform> {
+    PLATFORMS.iter().find(|platform| platform.is_native())
+}
+
 /// The platform of that OCI name; the parser of every `--platform`.
 ///
 /// # Errors

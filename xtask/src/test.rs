@@ -2,7 +2,7 @@
 
 use crate::build::{self, Binary};
 use crate::platform::Selection;
-use crate::{image, install, sizes};
+use crate::{floor, image, install, sizes};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
@@ -18,8 +18,12 @@ pub struct Arguments {
     against: Option<PathBuf>,
 
     /// Take the sizes of the binaries and of the image, as they are now, for right
-    #[arg(long, conflicts_with = "against")]
+    #[arg(long, conflicts_with_all = ["against", "floor"])]
     bless: bool,
+
+    /// Test the floor instead: the reference in assembly, by what this program promises
+    #[arg(long, conflicts_with_all = ["platforms", "against"])]
+    floor: bool,
 
     /// Only cases whose names contain this
     filter: Option<String>,
@@ -36,6 +40,10 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let program = format!("{0}={0}", path.display());
         let _programs = shell.push_env("PAUSE_PROGRAMS", program);
         let _against = shell.push_env("PAUSE_AGAINST", "1");
+        return cargo_test(shell, &["behaviour"], filter);
+    }
+    if arguments.floor {
+        let _programs = shell.push_env("PAUSE_PROGRAMS", format!("floor={}", floor::build(shell)?.display()));
         return cargo_test(shell, &["behaviour"], filter);
     }
     let binaries = build::build(shell, &arguments.selection.platforms())?;
@@ -76,7 +84,11 @@ fn cargo_test(shell: &Shell, tests: &[&str], filter: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn existing_file(path: &str) -> Result<PathBuf> {
+/// What `--against` accepts.
+///
+/// # Errors
+/// Where there is no such file.
+pub fn existing_file(path: &str) -> Result<PathBuf> {
     let path = PathBuf::from(path);
     ensure!(path.is_file(), "there is no such file; give the path of a pause program");
     Ok(path.canonicalize()?)

@@ -1,0 +1,104 @@
+//! The README's chart: an SVG in the colours of the page that shows it.
+
+use super::measure::ROWS;
+use super::report::{Report, thousands};
+
+/// Bars of one kind.
+struct Panel {
+    title: String,
+    /// Whether a bar ten times as long stands for the square of what the other stands for.
+    logarithmic: bool,
+    /// What the values are divided by, and what they are then called.
+    unit: (f64, &'static str),
+    /// A program's value.
+    bars: Vec<(String, f64)>,
+}
+
+const WIDTH: f64 = 720.0;
+/// Where bars begin.
+const LEFT: f64 = 130.0;
+/// Where the longest bar ends; its value is behind it.
+const RIGHT: f64 = 580.0;
+const LINE: f64 = 24.0;
+const BAR: f64 = 15.0;
+
+/// Text and bars in both modes. The first program is the one that the chart is about.
+const STYLE: &str = "
+  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+  .title { font-weight: 600 }
+  .value { fill: #59636e }
+  rect { fill: #8c959f }
+  .first { fill: #0969da }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #f0f6fc }
+    .value { fill: #9198a1 }
+    rect { fill: #656c76 }
+    .first { fill: #4493f8 }
+  }
+";
+
+/// Draws the sizes, and what 200 pods cost.
+pub fn draw(report: &Report) -> String {
+    let panel = |title: String, logarithmic, unit: (f64, &'static str), keys: &[&str]| {
+        let bars = report.programs.iter().enumerate().filter_map(|(index, program)| {
+            let values = ROWS.iter().filter(|row| keys.contains(&row.key)).map(|row| report.values(row)[index]);
+            Some((program.name.clone(), values.sum::<Option<f64>>()?))
+        });
+        Panel { title, logarithmic, unit, bars: bars.collect() }
+    };
+    let mib = (1024.0 * 1024.0 / super::measure::INSTANCES as f64, "MiB");
+    let pods = format!("Memory of {} pods: proportional set size and page tables", super::measure::INSTANCES);
+    let panels = [
+        panel("The binary, in bytes (logarithmic scale)".into(), true, (1.0, ""), &["size.binary"]),
+        panel(
+            "A pull: manifest, config and layer, in bytes (logarithmic scale)".into(),
+            true,
+            (1.0, ""),
+            &["size.pull"],
+        ),
+        panel(pods, false, mib, &["instances.proportional", "instances.page_tables"]),
+    ];
+    let mut body = String::new();
+    let mut y = 10.0;
+    for panel in &panels {
+        y += LINE;
+        body += &format!("<text class=\"title\" x=\"10\" y=\"{y}\">{}</text>\n", escape(&panel.title));
+        y += LINE / 2.0;
+        for (index, (name, value)) in panel.bars.iter().enumerate() {
+            let (length, class) = (panel.length(*value), if index == 0 { " class=\"first\"" } else { "" });
+            let (text, end) = (y + 12.0, LEFT + length + 8.0);
+            body += &format!("<text x=\"{}\" y=\"{text}\" text-anchor=\"end\">{}</text>\n", LEFT - 8.0, escape(name));
+            body += &format!("<rect{class} x=\"{LEFT}\" y=\"{y}\" width=\"{length:.1}\" height=\"{BAR}\" rx=\"2\"/>\n");
+            body += &format!("<text class=\"value\" x=\"{end:.1}\" y=\"{text}\">{}</text>\n", panel.label(*value));
+            y += LINE;
+        }
+    }
+    let height = y + 10.0;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
+         role=\"img\" aria-label=\"Sizes and memory of pause and of other init programs\">\n\
+         <style>{STYLE}</style>\n{body}</svg>\n"
+    )
+}
+
+impl Panel {
+    /// How long the bar of a value is.
+    fn length(&self, value: f64) -> f64 {
+        let largest = self.bars.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+        // A logarithmic scale begins at 100 bytes, less than any program has.
+        let share = if self.logarithmic { (value / 100.0).ln() / (largest / 100.0).ln() } else { value / largest };
+        share.max(0.0) * (RIGHT - LEFT)
+    }
+
+    fn label(&self, value: f64) -> String {
+        let (divisor, name) = self.unit;
+        match name {
+            "" => thousands((value / divisor).round() as u64),
+            _ => format!("{:.1} {name}", value / divisor),
+        }
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
