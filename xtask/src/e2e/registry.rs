@@ -6,7 +6,7 @@ use super::{Check, Host, REFERENCE, Scene, containerd, read};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fs;
-use xshell::cmd;
+use xshell::{Shell, cmd};
 
 /// One row of the table.
 pub const HOST: Host = Host {
@@ -38,6 +38,10 @@ http: { addr: '127.0.0.1:5000' }
 const SAME: Check =
     Check { name: "the index and all blobs, pushed and pulled back, have the same digests", broken_by: None };
 const CHOICE: Check = Check { name: "containerd pulls this machine's platform: the program runs", broken_by: None };
+const EVERY: Check = Check {
+    name: "podman and containerd pull any platform that they are asked for, with its program",
+    broken_by: None,
+};
 
 fn checks(scene: &mut Scene) -> Result<()> {
     let (shell, archive) = (scene.shell, scene.archive);
@@ -65,6 +69,35 @@ fn checks(scene: &mut Scene) -> Result<()> {
     scene.notes.push(traffic.end("containerd")?);
     let said = read(cmd!(shell, "ctr run --rm {REMOTE} version /pause -v"));
     scene.check(&CHOICE, said.and_then(|said| common::check_version(&said)));
+    scene.check(&EVERY, pull_every_platform(shell, &podman));
+    Ok(())
+}
+
+/// Pulls each platform of what was pushed and compares the program with what is in its layer.
+fn pull_every_platform(shell: &Shell, podman: &Podman) -> Result<()> {
+    let blob = |descriptor: &Value| -> Result<String> {
+        let digest = descriptor["digest"].as_str().context("a descriptor has a digest")?;
+        Ok(format!("/tmp/pushed/blobs/{}", digest.replace(':', "/")))
+    };
+    let json = |path: &str| -> Result<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
+    let index = json(&blob(&json("/tmp/pushed/index.json")?["manifests"][0])?)?;
+    for descriptor in index["manifests"].as_array().context("an index lists manifests")? {
+        let words = ["os", "architecture", "variant"].map(|word| descriptor["platform"][word].as_str());
+        let platform = words.into_iter().flatten().collect::<Vec<_>>().join("/");
+        let layer = blob(&json(&blob(descriptor)?)?["layers"][0])?;
+        let expected = cmd!(shell, "tar --extract --gzip --to-stdout --file {layer} pause").quiet().output()?.stdout;
+
+        podman.run(&["pull", "--quiet", "--tls-verify=false", "--platform", &platform, REMOTE])?;
+        let folder = podman.run(&["image", "mount", REMOTE])?;
+        ensure!(fs::read(format!("{folder}/pause"))? == expected, "podman pulls something else for {platform}");
+        podman.run(&["image", "rm", "--force", REMOTE])?;
+
+        fs::create_dir_all("/tmp/mounted")?;
+        read(cmd!(shell, "ctr images pull --plain-http --platform {platform} {REMOTE}"))?;
+        read(cmd!(shell, "ctr images mount --platform {platform} {REMOTE} /tmp/mounted"))?;
+        ensure!(fs::read("/tmp/mounted/pause")? == expected, "containerd pulls something else for {platform}");
+        read(cmd!(shell, "ctr images unmount --rm /tmp/mounted"))?;
+    }
     Ok(())
 }
 
