@@ -66,6 +66,7 @@ pub static CASES: &[Case] = &[
     Case { name: "ignores 100 kB of arguments", roles: BOTH, promise: Upstreams, emulator: None, run: long_arguments },
     Case { name: "does not take its own name for an argument", roles: BOTH, promise: Upstreams, emulator: None, run: named_v },
     Case { name: "runs with an empty argv", roles: BOTH, promise: Upstreams, emulator: Some(NAME), run: empty_argv },
+    Case { name: "runs without an environment and ignores one", roles: BOTH, promise: Upstreams, emulator: None, run: environment },
     // Messages
     Case { name: "says nothing", roles: INIT, promise: Upstreams, emulator: None, run: silent },
     Case { name: "warns on stderr and carries on", roles: ORDINARY, promise: Upstreams, emulator: None, run: warns },
@@ -202,6 +203,14 @@ fn named_v(program: &Program, role: Role) -> Result<()> {
 
 fn empty_argv(program: &Program, role: Role) -> Result<()> {
     ends_well(Start { name: None, ..Start::new(role) }.ready(program)?, role)
+}
+
+fn environment(program: &Program, role: Role) -> Result<()> {
+    for environment in [&[][..], &["PATH=/bin", "-v=-v", "-v"]] {
+        let environment = environment.iter().map(|&variable| variable.into()).collect();
+        ends_well(Start { environment, ..Start::new(role) }.ready(program)?, role)?;
+    }
+    Ok(())
 }
 
 fn silent(program: &Program, role: Role) -> Result<()> {

@@ -48,6 +48,7 @@ pub struct Start {
     /// argv[0]; `None` for an empty argv.
     pub name: Option<&'static str>,
     pub arguments: Vec<String>,
+    pub environment: Vec<String>,
     pub stdout: Stream,
     pub stderr: Stream,
     /// Block every signal.
@@ -73,6 +74,7 @@ impl Start {
             role,
             name: Some("/pause"),
             arguments: Vec::new(),
+            environment: Vec::new(),
             stdout: Stream::Captured,
             stderr: Stream::Captured,
             block: false,
@@ -121,8 +123,11 @@ impl Start {
         }
         words.extend(self.arguments);
         let argv = words.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let envp = self.environment.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
         let mut argv: Vec<_> = argv.iter().map(|word| word.as_ptr()).collect();
         argv.push(std::ptr::null());
+        let mut envp: Vec<_> = envp.iter().map(|variable| variable.as_ptr()).collect();
+        envp.push(std::ptr::null());
 
         let (stdout, stderr) = (Descriptor::open(self.stdout)?, Descriptor::open(self.stderr)?);
         let assistant = if self.assistant { Some(assistant::prepare()?) } else { None };
@@ -134,6 +139,7 @@ impl Start {
         let child = Child {
             file: &file,
             argv: &argv,
+            envp: &envp,
             streams: [
                 None,
                 stdout.child.as_ref().map(AsRawFd::as_raw_fd),
@@ -219,6 +225,7 @@ fn fill(pipe: &OwnedFd) -> Result<()> {
 struct Child<'a> {
     file: &'a CStr,
     argv: &'a [*const libc::c_char],
+    envp: &'a [*const libc::c_char],
     streams: [Option<RawFd>; 3],
     assistant: Option<&'a assistant::Exec>,
     block: bool,
@@ -276,7 +283,7 @@ impl Child<'_> {
                 let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
                 libc::setrlimit(resource as _, &limit);
             }
-            libc::execve(self.file.as_ptr(), self.argv.as_ptr(), [std::ptr::null()].as_ptr());
+            libc::execve(self.file.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
             libc::_exit(126)
         }
     }
