@@ -24,6 +24,18 @@ pub struct Case {
     pub run: fn(&Program, Role) -> Result<()>,
 }
 
+/// Why a case can't be run here, as the error that it returns.
+#[derive(Debug)]
+pub struct Skip(pub &'static str);
+
+impl std::fmt::Display for Skip {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Skip {}
+
 /// Whose promise a case is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Promise {

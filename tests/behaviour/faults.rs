@@ -1,8 +1,9 @@
 //! System calls that are made to fail, by strace(1).
 
+use crate::cases::Skip;
 use crate::common::Program;
 use crate::process::{End, Outcome, Role, Running, Start};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 
 /// What each call fails with.
@@ -32,10 +33,15 @@ struct Call {
     ordinal: usize,
 }
 
+const STRACE: &str = "/usr/bin/strace";
+
 /// Starts the program under strace, with these options. It is strace's first child and has its number.
 fn start(program: &Program, options: &[&str], log: &Path) -> Result<Running> {
     let log = log.to_str().context("a path in UTF-8")?;
-    let mut wrapper: Vec<String> = ["/usr/bin/strace", "-D", "-qq", "-o", log].map(Into::into).into();
+    if !Path::new(STRACE).exists() {
+        bail!(Skip("strace is not installed; `cargo xtask test` installs it"));
+    }
+    let mut wrapper: Vec<String> = [STRACE, "-D", "-qq", "-o", log].map(Into::into).into();
     wrapper.extend(options.iter().map(|&option| option.to_string()));
     Start { wrapper, ..Start::new(Role::Ordinary) }.spawn(program)
 }

@@ -9,7 +9,7 @@ mod common;
 mod faults;
 mod process;
 
-use cases::{CASES, Case, Promise};
+use cases::{CASES, Case, Promise, Skip};
 use common::Program;
 use libtest_mimic::{Arguments, Completion, Trial};
 use process::Role;
@@ -48,7 +48,13 @@ fn trial(program: &Program, case: &'static Case, role: Role, stranger: bool) -> 
     let tested = program.clone();
     let run = move || match reason {
         Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => (case.run)(&tested, role).map(|()| Completion::Completed).map_err(|error| format!("{error:#}").into()),
+        None => match (case.run)(&tested, role) {
+            Ok(()) => Ok(Completion::Completed),
+            Err(error) => match error.downcast_ref() {
+                Some(Skip(reason)) => Ok(Completion::ignored_with(*reason)),
+                None => Err(format!("{error:#}").into()),
+            },
+        },
     };
     Trial::ignorable_test(name, run).with_kind(&program.platform)
 }
