@@ -8,8 +8,8 @@
 //!   SA_RESTORER says otherwise. `setup_return` in <https://github.com/torvalds/linux/blob/v6.12/arch/arm/kernel/signal.c>,
 //!   and on a 64-bit kernel `compat_setup_return` in
 //!   <https://github.com/torvalds/linux/blob/v6.12/arch/arm64/kernel/signal32.c>
-//! - One binary for Armv5TE serves v6 and v7 too. It takes the Arm instruction set, at 780 bytes, because
-//!   that is everywhere: Thumb would do with 612, but a kernel can be built without (CONFIG_ARM_THUMB).
+//! - One binary for Armv5TE serves v6 and v7 too. It takes the Arm instruction set, not Thumb, because
+//!   that is everywhere: a kernel can be built without Thumb (CONFIG_ARM_THUMB).
 
 use super::Contract;
 use core::arch::naked_asm;

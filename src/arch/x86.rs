@@ -6,8 +6,8 @@
 //! - Without SA_RESTORER a handler returns to the vDSO or, if that is off (`vdso32=0`), to code on the stack,
 //!   which can't be executed. Without SA_SIGINFO it is sigreturn that ends it, with its argument popped.
 //!   `ia32_setup_frame` in <https://github.com/torvalds/linux/blob/v6.12/arch/x86/kernel/signal_32.c>
-//! - Code reads its own address off the stack, after a call. Position-independent, the program has 702
-//!   bytes; at a fixed address it would have 655, and an `mmap_min_addr` to fear.
+//! - Code reads its own address off the stack, after a call. That costs some bytes; a fixed address would
+//!   have an `mmap_min_addr` to fear.
 //! - The target is i586: code for i686 may use SSE2.
 
 use super::Contract;

@@ -108,7 +108,7 @@ pub static CASES: &[Case] = &[
     // Limits
     Case { name: "reaps and exits with 0 on a stack of 16 KiB", roles: BOTH, promise: Ours, emulator: Some(MEMORY), run: small_stack },
     Case { name: "reaps and exits with 0 if it may have no data", roles: BOTH, promise: Ours, emulator: Some(MEMORY), run: no_data },
-    Case { name: "reaps and exits with 0 if it may open no file", roles: BOTH, promise: Ours, emulator: Some(FILES), run: no_files },
+    Case { name: "reaps and exits with 0 if it may open no file", roles: BOTH, promise: Upstreams, emulator: Some(FILES), run: no_files },
     // System calls
     Case { name: "installs SIGTERM's handler by its first system call", roles: ORDINARY, promise: Ours, emulator: None, run: faults::first_call },
     Case { name: "makes no system call that it does not document", roles: ORDINARY, promise: Ours, emulator: Some("the emulator makes calls of its own"), run: faults::documented_calls },
@@ -116,11 +116,11 @@ pub static CASES: &[Case] = &[
     Case { name: "exits with 2 if SIGTERM's handler can't be installed", roles: ORDINARY, promise: Upstreams, emulator: None, run: faults::sigterm },
     Case { name: "exits with 3 if SIGCHLD's handler can't be installed", roles: ORDINARY, promise: Upstreams, emulator: None, run: faults::sigchld },
     Case { name: "becomes ready and exits with 0 on SIGTERM if rt_sigprocmask fails", roles: ORDINARY, promise: Ours, emulator: Some(MASK), run: |program, _| faults::survives(program, "rt_sigprocmask") },
-    Case { name: "becomes ready and exits with 0 on SIGTERM if wait4 fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "wait4") },
-    Case { name: "becomes ready and exits with 0 on SIGTERM if getpid fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "getpid") },
+    Case { name: "becomes ready and exits with 0 on SIGTERM if wait4 fails", roles: ORDINARY, promise: Upstreams, emulator: None, run: |program, _| faults::survives(program, "wait4") },
+    Case { name: "becomes ready and exits with 0 on SIGTERM if getpid fails", roles: ORDINARY, promise: Upstreams, emulator: None, run: |program, _| faults::survives(program, "getpid") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if poll fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "poll,ppoll") },
-    Case { name: "becomes ready and exits with 0 on SIGTERM if write fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "write") },
-    Case { name: "becomes ready and exits with 0 on SIGTERM if pause fails", roles: ORDINARY, promise: Ours, emulator: None, run: |program, _| faults::survives(program, "pause,ppoll,rt_sigsuspend") },
+    Case { name: "becomes ready and exits with 0 on SIGTERM if write fails", roles: ORDINARY, promise: Upstreams, emulator: None, run: |program, _| faults::survives(program, "write") },
+    Case { name: "becomes ready and exits with 0 on SIGTERM if pause fails", roles: ORDINARY, promise: Upstreams, emulator: None, run: |program, _| faults::survives(program, "pause,ppoll,rt_sigsuspend") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if rt_sigreturn fails", roles: ORDINARY, promise: Ours, emulator: Some(SIGRETURN), run: |program, _| faults::survives(program, "rt_sigreturn") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if exit fails once", roles: ORDINARY, promise: Ours, emulator: Some(EXIT), run: |program, _| faults::survives_once(program, "exit") },
 ];
