@@ -8,51 +8,61 @@
 #![no_main]
 
 mod arch;
+#[macro_use]
+mod message;
 mod sys;
 
 use core::ffi::{c_char, c_int};
 use linux_raw_sys::general::{SIGCHLD, SIGINT, SIGTERM, STDERR_FILENO, STDOUT_FILENO};
+use message::{Message, say};
 
-const VERSION: &str = concat!("pause ", env!("CARGO_PKG_VERSION"), "\n");
-const WARNING: &str = "Warning: pause should be the first process\n";
-const INTERRUPT: &str = "Shutting down, got signal: Interrupt\n";
-const TERMINATED: &str = "Shutting down, got signal: Terminated\n";
-
-/// The signals that are handled, and the exit status where one can't be. SIGTERM comes first: until its
-/// handler is there, PID 1 loses the signal.
-static HANDLED: [(u8, u8); 3] = [(SIGTERM as u8, 2), (SIGINT as u8, 1), (SIGCHLD as u8, 3)];
+messages! {
+    VERSION: STDOUT_FILENO, concat!("pause ", env!("CARGO_PKG_VERSION"), "\n");
+    WARNING: STDERR_FILENO, "Warning: pause should be the first process\n";
+    INTERRUPT: STDERR_FILENO, "Shutting down, got signal: Interrupt\n";
+    TERMINATED: STDERR_FILENO, "Shutting down, got signal: Terminated\n";
+}
 
 /// Where every architecture's `_start` leads.
 ///
 /// # Safety
-/// `stack` is the stack pointer as the kernel left it: it points to the number of arguments, which
-/// precedes the arguments.
-unsafe extern "C" fn main(stack: *const usize) -> ! {
+/// `argc` and `argv` are what the kernel laid out at the top of the stack, and nobody else uses them.
+unsafe extern "C" fn main(argc: usize, argv: *mut *const c_char) -> ! {
     // SAFETY: promised by the caller.
-    sys::exit(unsafe { run(stack) })
+    sys::exit(unsafe { run(argc, argv) })
 }
 
 /// Runs until a signal ends the program. Returns the exit status if it doesn't come to that.
 ///
 /// # Safety
 /// The same as for `main`.
-unsafe fn run(stack: *const usize) -> usize {
-    // SAFETY: promised by the caller.
-    let (argc, argv) = unsafe { (*stack, stack.add(1).cast::<*const c_char>()) };
+unsafe fn run(argc: usize, argv: *mut *const c_char) -> usize {
     // argv[0] is not an argument, and may not even be there. Backwards, because that is shorter.
     for index in (1..argc).rev() {
         // SAFETY: the kernel laid out `argc` pointers to strings.
         if unsafe { asks_for_version(*argv.add(index)) } {
-            say(STDOUT_FILENO, VERSION);
+            say(&VERSION);
             return 0;
         }
     }
 
-    let action = sys::action(handle);
-    for &(signal, status) in &HANDLED {
-        if sys::sigaction(signal, &action) != 0 {
-            return status.into();
-        }
+    // Nobody reads the arguments any more, so this takes their place. A stack frame would be an instruction
+    // and 9 bytes more on amd64.
+    // SAFETY: the stack is writable, and the environment and the auxiliary vector behind argv leave room.
+    let action = unsafe {
+        let place = argv.cast();
+        *place = sys::action(handle);
+        &*place
+    };
+    // SIGTERM comes first: until its handler is there, PID 1 loses the signal.
+    if sys::sigaction(SIGTERM, action) != 0 {
+        return 2;
+    }
+    if sys::sigaction(SIGINT, action) != 0 {
+        return 1;
+    }
+    if sys::sigaction(SIGCHLD, action) != 0 {
+        return 3;
     }
     // Both of these survive exec: a mask that keeps the handlers from running, and children that died
     // before there was a handler for SIGCHLD.
@@ -60,7 +70,7 @@ unsafe fn run(stack: *const usize) -> usize {
     handle(SIGCHLD as c_int);
 
     if sys::getpid() != 1 {
-        say(STDERR_FILENO, WARNING);
+        say(&WARNING);
     }
     loop {
         sys::pause();
@@ -70,35 +80,29 @@ unsafe fn run(stack: *const usize) -> usize {
 /// Whether an argument is `-v`, in either case.
 ///
 /// # Safety
-/// `argument` points to a NUL-terminated string.
+/// `argument` points to a string that the kernel laid out at the top of the stack.
 unsafe fn asks_for_version(argument: *const c_char) -> bool {
-    let argument: *const u8 = argument.cast();
-    // SAFETY: each byte is read only if the one before it is not the end of the string.
-    unsafe { *argument == b'-' && *argument.add(1) | 0x20 == b'v' && *argument.add(2) == 0 }
+    // All at once, which is 9 bytes shorter on amd64 than one after the other.
+    // SAFETY: the kernel puts the name of the program's file and a word of zeros behind the last string.
+    // `__bprm_mm_init` and `do_execveat_common` in <https://github.com/torvalds/linux/blob/v6.12/fs/exec.c>
+    let [first, second, third, _] = unsafe { argument.cast::<[u8; 4]>().read() };
+    let word = [first, second, third, 0];
+    word == *b"-v\0\0" || word == *b"-V\0\0"
 }
 
 /// Handles all three signals, on top of whatever the program was doing: sleeping, reaping or writing.
 extern "C" fn handle(signal: c_int) {
-    let message = match signal as u32 {
+    match signal as u32 {
         SIGCHLD => return reap(),
-        SIGINT => INTERRUPT,
-        _ => TERMINATED,
-    };
-    say(STDERR_FILENO, message);
+        SIGINT => say(&INTERRUPT),
+        _ => say(&TERMINATED),
+    }
     sys::exit(0)
 }
 
 /// Reaps every child that has died: one SIGCHLD can stand for many.
 fn reap() {
     while sys::reap_one() {}
-}
-
-/// Writes a message, or drops it where the reader is slow or gone: it must neither block nor kill the
-/// process that holds the pod together.
-fn say(file: u32, message: &str) {
-    if sys::is_writable(file) {
-        sys::write(file, message);
-    }
 }
 
 /// Nothing in the program can panic. If something could, this would be reached, and the link would fail

@@ -6,7 +6,7 @@ use core::ffi::c_int;
 use core::mem::zeroed;
 use core::ptr::null;
 use linux_raw_sys::general::{
-    __kernel_timespec, POLLOUT, SA_NOCLDSTOP, SIG_SETMASK, WNOHANG, kernel_sigaction, kernel_sigset_t, pollfd, rusage,
+    __kernel_timespec, SA_NOCLDSTOP, SIG_SETMASK, WNOHANG, kernel_sigaction, kernel_sigset_t, pollfd, rusage,
 };
 use syscalls::{Sysno, raw_syscall};
 
@@ -28,7 +28,7 @@ pub fn action(handler: extern "C" fn(c_int)) -> kernel_sigaction {
 }
 
 /// Installs `action` for `signal`. Returns 0, or a negative error.
-pub fn sigaction(signal: u8, action: &kernel_sigaction) -> c_int {
+pub fn sigaction(signal: u32, action: &kernel_sigaction) -> c_int {
     let (new, old) = (&raw const *action, null::<kernel_sigaction>());
     // SAFETY: the kernel reads `action`, and nobody asks for the old one.
     unsafe { raw_syscall!(Sysno::rt_sigaction, signal, new, old, SIGSET_SIZE) as c_int }
@@ -54,26 +54,25 @@ pub fn getpid() -> c_int {
     unsafe { raw_syscall!(Sysno::getpid) as c_int }
 }
 
-/// Whether `file` takes a write now, without blocking and without SIGPIPE: it is ready for output, and
-/// no error or hang-up comes with that.
-pub fn is_writable(file: u32) -> bool {
-    let mut poll = pollfd { fd: file as c_int, events: POLLOUT as _, revents: 0 };
+/// Sets `poll.revents` to what the file is ready for now. A call that fails leaves it as it was.
+pub fn poll(poll: &mut pollfd) {
     let at_once = __kernel_timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel reads and writes one pollfd, and leaves a timeout of zero alone.
     unsafe {
         match Port::POLL {
-            Some(number) => raw_syscall!(number, &raw mut poll, 1, 0),
-            None => raw_syscall!(Sysno::ppoll, &raw mut poll, 1, &raw const at_once, null::<kernel_sigset_t>()),
+            Some(number) => raw_syscall!(number, &raw mut *poll, 1, 0),
+            None => raw_syscall!(Sysno::ppoll, &raw mut *poll, 1, &raw const at_once, null::<kernel_sigset_t>()),
         }
     };
-    // A call that failed left it at 0.
-    poll.revents == POLLOUT as _
 }
 
-/// Writes `message` to `file`. There is nobody to tell about a failure.
-pub fn write(file: u32, message: &str) {
-    // SAFETY: the kernel reads the message and no more.
-    unsafe { raw_syscall!(Sysno::write, file, message.as_ptr(), message.len()) };
+/// Writes `text` to `file`. There is nobody to tell about a failure.
+///
+/// # Safety
+/// `text` points to `length` bytes.
+pub unsafe fn write(file: c_int, text: *const u8, length: usize) {
+    // SAFETY: promised by the caller.
+    unsafe { raw_syscall!(Sysno::write, file as u32, text, length) };
 }
 
 /// Sleeps until a signal has been handled.

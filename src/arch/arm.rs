@@ -25,7 +25,7 @@ impl Contract for Port {
     #[unsafe(no_mangle)]
     #[unsafe(naked)]
     unsafe extern "C" fn _start() -> ! {
-        naked_asm!("mov r0, sp", "b {main}", main = sym crate::main)
+        naked_asm!("ldr r0, [sp]", "add r1, sp, 4", "b {main}", main = sym crate::main)
     }
 
     fn set_restorer(_: &mut kernel_sigaction) {}

@@ -22,7 +22,7 @@ impl Contract for Port {
     #[unsafe(no_mangle)]
     #[unsafe(naked)]
     unsafe extern "C" fn _start() -> ! {
-        naked_asm!("move $a0, $sp", "b {main}", main = sym crate::main)
+        naked_asm!("ld.d $a0, $sp, 0", "addi.d $a1, $sp, 8", "b {main}", main = sym crate::main)
     }
 
     fn set_restorer(_: &mut kernel_sigaction) {}

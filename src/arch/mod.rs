@@ -11,9 +11,9 @@ pub trait Contract {
     /// The number of the system call poll; `None` where the kernel has only ppoll.
     const POLL: Option<Sysno>;
 
-    /// Where the kernel enters the program, under this very name: `#[unsafe(no_mangle)]`. It passes the
-    /// stack pointer, as it found it, to [`crate::main`], which never returns, with the stack as the ABI
-    /// wants it at a call.
+    /// Where the kernel enters the program, under this very name: `#[unsafe(no_mangle)]`. It passes what is
+    /// on top of the stack, argc, and the address of what is next, argv, to [`crate::main`], which never
+    /// returns, with the stack as the ABI wants it at a call.
     ///
     /// # Safety
     /// Only the kernel can call it.

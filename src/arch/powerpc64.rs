@@ -28,7 +28,8 @@ impl Contract for Port {
         naked_asm!(
             "addis 2, 12, .TOC.-_start@ha",
             "addi 2, 2, .TOC.-_start@l",
-            "mr 3, 1",
+            "ld 3, 0(1)",
+            "addi 4, 1, 8",
             "stdu 1, -32(1)",
             "b {main}",
             main = sym crate::main,

@@ -23,7 +23,7 @@ impl Contract for Port {
     #[unsafe(no_mangle)]
     #[unsafe(naked)]
     unsafe extern "C" fn _start() -> ! {
-        naked_asm!("mv a0, sp", "tail {main}", main = sym crate::main)
+        naked_asm!("ld a0, 0(sp)", "addi a1, sp, 8", "tail {main}", main = sym crate::main)
     }
 
     fn set_restorer(_: &mut kernel_sigaction) {}

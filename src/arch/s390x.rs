@@ -21,7 +21,7 @@ impl Contract for Port {
     #[unsafe(no_mangle)]
     #[unsafe(naked)]
     unsafe extern "C" fn _start() -> ! {
-        naked_asm!("lgr %r2, %r15", "aghi %r15, -160", "jg {main}", main = sym crate::main)
+        naked_asm!("lg %r2, 0(%r15)", "la %r3, 8(%r15)", "aghi %r15, -160", "jg {main}", main = sym crate::main)
     }
 
     fn set_restorer(_: &mut kernel_sigaction) {}

@@ -24,7 +24,7 @@ impl Contract for Port {
     #[unsafe(no_mangle)]
     #[unsafe(naked)]
     unsafe extern "C" fn _start() -> ! {
-        naked_asm!("mov eax, esp", "sub esp, 12", "push eax", "call {main}", main = sym crate::main)
+        naked_asm!("pop eax", "mov ecx, esp", "sub esp, 12", "push ecx", "push eax", "call {main}", main = sym crate::main)
     }
 
     fn set_restorer(action: &mut kernel_sigaction) {

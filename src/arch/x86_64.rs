@@ -1,7 +1,7 @@
 //! x86-64
 //!
-//! - At entry rsp points to argc and is a multiple of 16; at a function's first instruction it is 8 less
-//!   than one, which is what `call` makes it. System V ABI, 3.2.2 and 3.4.1:
+//! - At entry rsp points to argc and is a multiple of 16; at a function's first instruction it is 8 off.
+//!   To take argc off the stack does that; nobody needs a return address. System V ABI, 3.2.2 and 3.4.1:
 //!   <https://gitlab.com/x86-psABIs/x86-64-ABI>
 //! - A system call takes its number in rax and its arguments in rdi, rsi, rdx, r10, r8 and r9.
 //! - SA_RESTORER is mandatory: without it the kernel kills the program instead of calling the handler.
@@ -21,7 +21,7 @@ impl Contract for Port {
     #[unsafe(no_mangle)]
     #[unsafe(naked)]
     unsafe extern "C" fn _start() -> ! {
-        naked_asm!("mov rdi, rsp", "call {main}", main = sym crate::main)
+        naked_asm!("pop rdi", "mov rsi, rsp", "jmp {main}", main = sym crate::main)
     }
 
     fn set_restorer(action: &mut kernel_sigaction) {

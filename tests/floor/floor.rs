@@ -1,5 +1,5 @@
-//! The floor: the program's whole contract in assembly for x86-64, as small as it gets in an ordinary ELF
-//! file. `cargo xtask bench` measures how far from it the program is.
+//! The floor: the program's whole contract in assembly for x86-64. `cargo xtask bench` measures how far from it
+//! the program is.
 //!
 //! `cargo xtask test --floor` runs the table of cases on it.
 

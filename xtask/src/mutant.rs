@@ -28,8 +28,8 @@ pub static NO_REAPING: Mutant =
 pub static DEAF: Mutant = Mutant {
     name: "deaf to SIGTERM",
     file: "src/main.rs",
-    from: "SIGINT => INTERRUPT,",
-    to: "SIGINT => INTERRUPT,\n        SIGTERM => return,",
+    from: "SIGINT => say(&INTERRUPT),",
+    to: "SIGINT => say(&INTERRUPT),\n        SIGTERM => return,",
 };
 
 /// What the program is built from, beside the configuration that cargo finds in the folders above.
