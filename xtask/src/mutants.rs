@@ -55,7 +55,7 @@ static MUTANTS: &[(&Mutant, Caught)] = &[
      ByCase("does not take its own name for an argument")),
     (&Mutant { name: "particular about case", file: MAIN, from: " || word == *b\"-V\\0\\0\"", to: "" },
      ByCase("prints its name and version on -v and -V")),
-    (&Mutant { name: "one relocation left in", file: MAIN, from: "        say(&WARNING);", to: "        static TEXTS: [&[u8; 2]; 2] = [b\"a\\n\", b\"b\\n\"];\n        unsafe { sys::write(2, TEXTS[sys::getpid() as usize & 1].as_ptr(), 2) };" },
+    (&Mutant { name: "one relocation left in", file: MAIN, from: "        say(&WARNING);", to: "        static TEXTS: [&str; 2] = [\"1\\n\", \"some\\n\"];\n        let text = TEXTS[sys::getpid() as usize & 1];\n        unsafe { sys::write(2, text.as_ptr(), text.len()) };" },
      ByLink("the program needs a relocation")),
     (&Mutant { name: "writable data", file: MAIN, from: "        sys::pause();", to: "        static WAKES: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);\n        WAKES.fetch_add(1, core::sync::atomic::Ordering::Relaxed);\n        sys::pause();" },
      ByLink("the program has writable data")),
