@@ -6,8 +6,8 @@ use std::process::Command;
 /// The flags of `.cargo/config.toml` without which the program is wrong or grows past its budget, and the
 /// architecture that needs each; none stands for all.
 const NEEDED: [(&str, &str); 6] = [
-    ("", "-Cno-redzone=yes"),
     ("", "-Cllvm-args=-disable-machine-licm"),
+    ("x86_64", "-Cno-redzone=yes"),
     ("powerpc64", "-Cllvm-args=-disable-ppc-ctrloops"),
     ("powerpc64", "-Cllvm-args=-disable-ppc-instr-form-prep"),
     ("powerpc64", "-Cllvm-args=-enable-global-merge=0"),

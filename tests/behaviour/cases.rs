@@ -205,7 +205,8 @@ fn long_arguments(program: &Program, role: Role) -> Result<()> {
 }
 
 fn other_arguments(program: &Program, role: Role) -> Result<()> {
-    let arguments = ["", "-", "v", "V", "-w", "-6", "\u{d}v", "--v", "-vv", "-v ", " -v", "-\u{16}", "--version", "--", ""];
+    let arguments =
+        ["", "-", "v", "V", "-w", "-6", "\u{d}v", "--v", "-vv", "-v ", " -v", "-\u{16}", "--version", "--", ""];
     ends_well(Start::new(role).arguments(arguments).ready(program)?, role)
 }
 

@@ -45,10 +45,10 @@ macro_rules! say {
 /// Where `_start` leads.
 ///
 /// # Safety
-/// `stack` is the stack pointer as the kernel left it.
-unsafe extern "C" fn main(stack: *const usize) -> ! {
+/// `argc` and `argv` are what the kernel laid out at the top of the stack.
+unsafe extern "C" fn main(argc: usize, argv: *const usize) -> ! {
     // SAFETY: promised by the caller.
-    let page_size = unsafe { auxiliary_value(stack, AT_PAGESZ as usize) }.unwrap_or_default();
+    let page_size = unsafe { auxiliary_value(argc, argv, AT_PAGESZ as usize) }.unwrap_or_default();
     PAGE_SIZE.store(page_size, Relaxed);
     if let Err(error) = sys::mount(c"proc", c"/proc") {
         say!("FAIL the driver can mount /proc: {error}");
@@ -105,9 +105,9 @@ fn run(rows: &[Row]) -> usize {
 /// A value of the auxiliary vector, which follows arguments and environment on the initial stack.
 ///
 /// # Safety
-/// `stack` is the stack pointer as the kernel left it.
-unsafe fn auxiliary_value(stack: *const usize, key: usize) -> Option<usize> {
-    let mut position = stack;
+/// `argc` and `argv` are what the kernel laid out at the top of the stack.
+unsafe fn auxiliary_value(argc: usize, argv: *const usize, key: usize) -> Option<usize> {
+    let mut position = argv;
     let mut next = || {
         // SAFETY: the vector ends with AT_NULL, behind which nothing is read.
         unsafe {
@@ -116,7 +116,7 @@ unsafe fn auxiliary_value(stack: *const usize, key: usize) -> Option<usize> {
             word
         }
     };
-    for _ in 0..next() + 1 {
+    for _ in 0..argc + 1 {
         next(); // the arguments and the null behind them
     }
     while next() != 0 {} // the environment
