@@ -2,7 +2,7 @@
 
 use crate::build::{self, Binary};
 use crate::platform::Selection;
-use crate::{floor, image, install, sizes};
+use crate::{bench, floor, image, install, sizes};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
@@ -21,7 +21,8 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["against", "floor"])]
     bless: bool,
 
-    /// Test the floor instead: the reference in assembly, by what this program promises
+    /// Test the floor instead, the reference in assembly, by what this program promises, and hold the program
+    /// to what it may take in multiples of the floor
     #[arg(long, conflicts_with_all = ["platforms", "against"])]
     floor: bool,
 
@@ -43,7 +44,9 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         return cargo_test(shell, &["behaviour"], filter);
     }
     if arguments.floor {
-        let _programs = shell.push_env("PAUSE_PROGRAMS", format!("floor={}", floor::build(shell)?.display()));
+        let floor = floor::build(shell)?;
+        let _programs = shell.push_env("PAUSE_PROGRAMS", format!("floor={}", floor.display()));
+        bench::compare_with_floor(shell, floor)?;
         return cargo_test(shell, &["behaviour"], filter);
     }
     let binaries = build::build(shell, &arguments.selection.platforms())?;

@@ -56,6 +56,21 @@ pub struct Program {
     notes: Vec<&'static str>,
 }
 
+impl Program {
+    /// A pause program.
+    fn drop_in(name: &str, path: PathBuf) -> Self {
+        Self {
+            name: name.into(),
+            path,
+            arguments: Vec::new(),
+            version: "-v",
+            own_children: 0,
+            shows_handlers: true,
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// An init program that Debian packages.
 struct Packaged {
     package: &'static str,
@@ -149,29 +164,40 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Holds the program to its budgets: how many times what the floor takes it may take.
+///
+/// # Errors
+/// Where it takes more, or this machine can't run the floor.
+pub fn compare_with_floor(shell: &Shell, floor: PathBuf) -> Result<()> {
+    let native = platform::native().context("pause has no port for this machine")?;
+    let pause = build::build(shell, &[native])?.remove(0).path;
+    let measure = |program: Program| -> Result<_> {
+        Ok([std::fs::metadata(&program.path)?.len(), process::trace(&program)?.instructions])
+    };
+    let (pause, floor) = (measure(Program::drop_in("pause", pause))?, measure(Program::drop_in("floor", floor))?);
+    let budgets = [("bytes", 1.15), ("instructions to the last handler", 1.05)];
+    for ((pause, floor), (what, budget)) in pause.into_iter().zip(floor).zip(budgets) {
+        let ratio = pause as f64 / floor as f64;
+        println!("{pause} {what}, {ratio:.2} times the floor's {floor}; the budget is {budget:.2} times");
+        ensure!(ratio <= budget, "the program is over its budget of {what}");
+    }
+    Ok(())
+}
+
 /// What is measured, the program first; and what is not, with the reason.
 fn programs(shell: &Shell, arguments: &Arguments) -> Result<(Vec<Program>, Vec<String>)> {
     let native = platform::native().context("pause has no port for this machine, so there is nothing to measure")?;
     let pause = build::build(shell, &[native])?.remove(0).path;
-    let drop_in = |name: String, path| Program {
-        name,
-        path,
-        arguments: Vec::new(),
-        version: "-v",
-        own_children: 0,
-        shows_handlers: true,
-        notes: Vec::new(),
-    };
-    let mut programs = vec![drop_in("pause".into(), pause.clone())];
+    let mut programs = vec![Program::drop_in("pause", pause.clone())];
     let mut missing = Vec::new();
     if floor::is_native() {
-        programs.push(drop_in("floor".into(), floor::build(shell)?));
+        programs.push(Program::drop_in("floor", floor::build(shell)?));
     } else {
         missing.push("floor: written for x86-64, which this machine is not".into());
     }
     for path in &arguments.against {
         let name = path.file_name().context("a file has a name")?.to_string_lossy();
-        programs.push(drop_in(name.into(), path.clone()));
+        programs.push(Program::drop_in(&name, path.clone()));
     }
     for packaged in &PACKAGED {
         let package = packaged.package;
