@@ -129,8 +129,11 @@ fn identify(section: &str, constants: bool, content: &[u8], range: Range<usize>)
             false => (Kind::Function, name(symbol)),
         }
     } else if let Some(symbol) = section.strip_prefix(".rodata.") {
-        match std::str::from_utf8(content) {
-            Ok(text) if text.ends_with('\n') => (Kind::Message, format!("{text:?}")),
+        // A message is a file, a length, and a text of that length.
+        match content {
+            [file, length, text @ ..] if text.len() == usize::from(*length) && text.ends_with(b"\n") => {
+                (Kind::Message, format!("{:?} to file {file}", String::from_utf8_lossy(text)))
+            }
             _ => (Kind::Constant, name(symbol)),
         }
     } else {

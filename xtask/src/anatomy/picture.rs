@@ -180,7 +180,8 @@ fn map(program: &[u8], parts: &[Part], colours: &[String]) -> Group {
             cells += &format!("M{x} {y}h{side}v{side}h-{side}z");
             let (byte, middle) = (program[offset], x + CELL / 2);
             let number = format!("{byte:02x}");
-            if part.kind == Kind::Message {
+            // A message's text comes behind its file and its length.
+            if part.kind == Kind::Message && offset >= part.range.start + 2 {
                 let letter = if byte == b'\n' { '⏎' } else { byte.into() };
                 labels.push(text(middle, y + 12, "letter", letter));
                 labels.push(text(middle, y + 21, "small", number));
