@@ -71,6 +71,7 @@ pub fn poll(poll: &mut pollfd) {
 /// # Safety
 /// `text` points to `length` bytes.
 pub unsafe fn write(file: c_int, text: *const u8, length: usize) {
+    // Unsigned, because to extend a sign takes a byte more on amd64.
     // SAFETY: promised by the caller.
     unsafe { raw_syscall!(Sysno::write, file as u32, text, length) };
 }
