@@ -159,7 +159,10 @@ pub fn pack(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<V
 }
 
 /// Writes an archive of its own for each platform.
-fn pack_each(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// Where one can't be written.
+pub fn pack_each(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     for binary in binaries {
         let (layout, images) = Layout::of(std::slice::from_ref(binary), contents)?;

@@ -1,7 +1,8 @@
 //! crun and runc: a bundle unpacked from the image, locked up as tightly as a runtime can.
 
 use super::common::{self, BUSYBOX, Foreground, MAKE_ORPHANS};
-use super::{Check, Host, REFERENCE, Scene, read};
+use super::{AIR_GAP, Check, Host, LINK, REFERENCE, Scene, read};
+use crate::platform;
 use anyhow::{Context, Result};
 use procfs::process::Process;
 use rustix::process::Signal;
@@ -46,6 +47,8 @@ const LOCKED: Check = Check {
 };
 const INTERRUPT: Check = Check { name: "its exit status is 0 after SIGINT", broken_by: None };
 const KILL: Check = Check { name: "its exit status is 137 after SIGKILL", broken_by: None };
+const LINKED: Check =
+    Check { name: "the archive for an air-gapped node has it under a second name, which runs", broken_by: None };
 
 fn checks(scene: &mut Scene, runtime: &str, start: &[&str]) -> Result<()> {
     let (shell, busybox) = (scene.shell, common::busybox()?);
@@ -82,6 +85,15 @@ fn checks(scene: &mut Scene, runtime: &str, start: &[&str]) -> Result<()> {
         let status = container.wait()?;
         scene.check(check, (status == Some(expected)).then_some(()).with_context(|| format!("it is {status:?}")));
     }
+
+    let native = platform::native().context("pause has no port for this machine")?.file_name();
+    unpack(shell, &scene.archive.with_file_name(AIR_GAP).join(format!("pause-{native}.tar")), REFERENCE, "linked")?;
+    edit("linked", |config| {
+        config["process"]["terminal"] = json!(false);
+        config["process"]["args"] = json!([format!("/{LINK}"), "-v"]);
+    })?;
+    let said = read(cmd!(shell, "{runtime} run --bundle linked linked"));
+    scene.check(&LINKED, said.and_then(|said| common::check_version(&said)));
     Ok(())
 }
 

@@ -63,6 +63,12 @@ static HOSTS: &[Host] =
 /// What the image is called on every host.
 const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"));
 
+/// Where the archives for air-gapped nodes are, beside the image.
+const AIR_GAP: &str = "air-gap";
+
+/// Where OpenShift looks for the program. In the archives for air-gapped nodes it is there too.
+const LINK: &str = "usr/bin/pod";
+
 /// What a host must find to be true of the image.
 struct Check {
     /// The sentence that is proven.
@@ -198,10 +204,13 @@ fn stand_in(shell: &Shell, platform: &'static Platform, mutant: &'static Mutant)
     Ok((mutant, pack(shell, &mutant.name.replace(' ', "-"), &[Binary { platform, path, size }])?))
 }
 
-/// Packs the image of these binaries. Returns the archive.
+/// Packs the image of these binaries, and for an air-gapped node like this machine. Returns the image's archive.
 fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     let folder = shell.current_dir().join("target/e2e").join(name);
     image::pack(binaries, &Contents::named(REFERENCE), &folder)?;
+    let contents = Contents { links: vec![LINK.into()], ..Contents::named(REFERENCE) };
+    let native = binaries.iter().position(|binary| binary.platform.is_native()).context("a binary for this machine")?;
+    image::pack_each(&binaries[native..=native], &contents, &folder.join(AIR_GAP))?;
     Ok(folder.join("pause.oci.tar"))
 }
 
