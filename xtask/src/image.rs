@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use xshell::Shell;
 
@@ -115,7 +115,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 
     pack(&binaries, &contents, &shell.current_dir().join("dist"))?;
     if arguments.air_gap {
-        pack_each(&binaries, &contents, &shell.current_dir().join("dist/air-gap"))?;
+        pack_each(&binaries, &contents, &shell.current_dir().join("dist"))?;
     }
     println!("\nIn dist/pause.oci and dist/pause.oci.tar:");
     for reference in &contents.references {
@@ -158,18 +158,24 @@ pub fn pack(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<V
     Ok(all_sizes)
 }
 
-/// Writes an archive of its own for each platform.
+/// Writes an archive of its own for each platform, where [`air_gap_archive`] says.
 ///
 /// # Errors
 /// Where one can't be written.
 pub fn pack_each(binaries: &[Binary], contents: &Contents, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder)?;
     for binary in binaries {
+        let path = air_gap_archive(folder, binary.platform);
+        std::fs::create_dir_all(path.parent().context("a file in a folder")?)?;
         let (layout, images) = Layout::of(std::slice::from_ref(binary), contents)?;
         let archive = layout.archive(&images[0], &contents.references)?;
-        build::replace(&folder.join(format!("pause-{}.tar", binary.platform.file_name())), &archive, 0o644)?;
+        build::replace(&path, &archive, 0o644)?;
     }
     Ok(())
+}
+
+/// Where the archive of this platform alone is, if the image is in `folder`.
+pub fn air_gap_archive(folder: &Path, platform: &crate::platform::Platform) -> PathBuf {
+    folder.join(format!("air-gap/pause-{}.tar", platform.file_name()))
 }
 
 /// How many bytes one downloads for the image of this binary, beside the index: manifest, config and layer.

@@ -77,6 +77,7 @@ mod tests {
     fn every_byte_is_drawn_once() {
         let (program, map) = amd64();
         let parts = parts::dissect(&program, &map).unwrap();
+        assert_eq!(parts.iter().filter(|part| part.kind == parts::Kind::Message).count(), 4);
         let picture = picture::draw("linux/amd64", &program, &parts).unwrap();
         assert_eq!(picture, picture::draw("linux/amd64", &program, &parts).unwrap());
 

@@ -21,7 +21,8 @@ use xshell::Shell;
 
 /// Measure what the program costs, beside the floor and other init programs
 ///
-/// The floor is the same contract in assembly, the limit of what is possible. Wants root, for PID namespaces.
+/// The floor is the same contract in assembly: what a perfect compiler would make of it. Wants root, for PID
+/// namespaces.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Measure this pause program too; may be given several times
@@ -240,6 +241,22 @@ fn is_dynamic(path: &str) -> Result<bool> {
 
 /// Takes one measurement of every program. A program that fails in a round is left out of the next.
 fn take(measurement: &Measurement, programs: &[Program], samples: &mut [Samples], progress: &ProgressBar) {
+    if measurement.rounds > 1 {
+        // This one does not count: it runs in what the measurement before has left behind.
+        let mut discarded: Vec<_> = programs.iter().map(|_| Samples::default()).collect();
+        take_round(measurement, programs.iter().zip(&mut discarded));
+    }
+    for round in 0..measurement.rounds {
+        // Another program is first each time, for the same reason.
+        let mut pairs: Vec<_> = programs.iter().zip(samples.iter_mut()).collect();
+        pairs.rotate_left(round % programs.len());
+        take_round(measurement, pairs.into_iter());
+        progress.inc(1);
+    }
+}
+
+/// Takes one measurement of every program once.
+fn take_round<'a>(measurement: &Measurement, pairs: impl Iterator<Item = (&'a Program, &'a mut Samples)>) {
     let take = |program: &Program, samples: &mut Samples| {
         let what = format!("{}: ", measurement.name);
         if samples.errors.iter().any(|error| error.starts_with(&what)) {
@@ -249,17 +266,13 @@ fn take(measurement: &Measurement, programs: &[Program], samples: &mut [Samples]
             samples.errors.insert(format!("{what}{error:#}"));
         }
     };
-    for _ in 0..measurement.rounds {
-        let pairs = programs.iter().zip(samples.iter_mut());
-        if measurement.parallel {
-            thread::scope(|scope| {
-                for (program, samples) in pairs {
-                    scope.spawn(|| take(program, samples));
-                }
-            });
-        } else {
-            pairs.for_each(|(program, samples)| take(program, samples));
-        }
-        progress.inc(1);
+    if measurement.parallel {
+        thread::scope(|scope| {
+            for (program, samples) in pairs {
+                scope.spawn(|| take(program, samples));
+            }
+        });
+    } else {
+        pairs.for_each(|(program, samples)| take(program, samples));
     }
 }

@@ -1,8 +1,8 @@
 //! crun and runc: a bundle unpacked from the image, locked up as tightly as a runtime can.
 
 use super::common::{self, BUSYBOX, Foreground, MAKE_ORPHANS};
-use super::{AIR_GAP, Check, Host, LINK, REFERENCE, Scene, read};
-use crate::platform;
+use super::{Check, Host, LINK, REFERENCE, Scene, read};
+use crate::{image, platform};
 use anyhow::{Context, Result};
 use procfs::process::Process;
 use rustix::process::Signal;
@@ -86,8 +86,9 @@ fn checks(scene: &mut Scene, runtime: &str, start: &[&str]) -> Result<()> {
         scene.check(check, (status == Some(expected)).then_some(()).with_context(|| format!("it is {status:?}")));
     }
 
-    let native = platform::native().context("pause has no port for this machine")?.file_name();
-    unpack(shell, &scene.archive.with_file_name(AIR_GAP).join(format!("pause-{native}.tar")), REFERENCE, "linked")?;
+    let folder = scene.archive.parent().context("a file in a folder")?;
+    let native = platform::native().context("pause has no port for this machine")?;
+    unpack(shell, &image::air_gap_archive(folder, native), REFERENCE, "linked")?;
     edit("linked", |config| {
         config["process"]["terminal"] = json!(false);
         config["process"]["args"] = json!([format!("/{LINK}"), "-v"]);

@@ -17,7 +17,7 @@ mod release;
 use crate::build::{self, Binary};
 use crate::image::{self, Contents};
 use crate::mutant::{self, Mutant};
-use crate::platform::{PLATFORMS, Platform};
+use crate::platform::{self, PLATFORMS, Platform};
 use crate::{install, sandbox};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -62,9 +62,6 @@ static HOSTS: &[Host] =
 
 /// What the image is called on every host.
 const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"));
-
-/// Where the archives for air-gapped nodes are, beside the image.
-const AIR_GAP: &str = "air-gap";
 
 /// Where OpenShift looks for the program. In the archives for air-gapped nodes it is there too.
 const LINK: &str = "usr/bin/pod";
@@ -139,8 +136,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             PathBuf::from("/")
         }
     };
-    let platform = PLATFORMS.iter().find(|platform| platform.is_native());
-    let platform = platform.context("pause is not built for this machine's architecture")?;
+    let platform = platform::native().context("pause is not built for this machine's architecture")?;
     let image = image(shell)?;
     let stand_ins = [stand_in(shell, platform, &mutant::NO_REAPING)?, stand_in(shell, platform, &mutant::DEAF)?];
 
@@ -204,13 +200,12 @@ fn stand_in(shell: &Shell, platform: &'static Platform, mutant: &'static Mutant)
     Ok((mutant, pack(shell, &mutant.name.replace(' ', "-"), &[Binary { platform, path, size }])?))
 }
 
-/// Packs the image of these binaries, and for an air-gapped node like this machine. Returns the image's archive.
+/// Packs the image of these binaries, and an archive of each for air-gapped nodes. Returns the image's archive.
 fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     let folder = shell.current_dir().join("target/e2e").join(name);
     image::pack(binaries, &Contents::named(REFERENCE), &folder)?;
     let contents = Contents { links: vec![LINK.into()], ..Contents::named(REFERENCE) };
-    let native = binaries.iter().position(|binary| binary.platform.is_native()).context("a binary for this machine")?;
-    image::pack_each(&binaries[native..=native], &contents, &folder.join(AIR_GAP))?;
+    image::pack_each(binaries, &contents, &folder)?;
     Ok(folder.join("pause.oci.tar"))
 }
 
