@@ -53,8 +53,10 @@ fn main() {
         return stop("the profile's opt-level is not \"z\": take the profiles of this repository's Cargo.toml");
     }
 
+    // linker.ld fails where the program is larger than this.
+    let budget = format!("--defsym=BUDGET={}", contract::BINARY_BUDGET);
     let map = var(LINK_MAP).map(|file| format!("-Map={file}")).ok();
-    let arguments = || LINK.into_iter().chain(map.as_deref());
+    let arguments = || LINK.into_iter().chain([budget.as_str()]).chain(map.as_deref());
 
     let (host, target) = (environment("HOST"), environment("TARGET"));
     if host == target {

@@ -1,8 +1,8 @@
-//! The golden sizes: a change of any is made on purpose, with `cargo xtask test --bless`, and shows in a diff.
+//! The golden sizes of each platform's image.
 
-use crate::build;
+use crate::platform::PLATFORMS;
+use crate::table::Table;
 use anyhow::{Result, bail};
-use std::fmt::{Display, Formatter};
 use std::path::Path;
 
 /// The golden file, relative to the repository.
@@ -12,7 +12,7 @@ const FILE: &str = "tests/image/sizes.txt";
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sizes {
     /// Its OCI name.
-    pub platform: String,
+    pub platform: &'static str,
     /// The program.
     pub binary: u64,
     /// The compressed layer.
@@ -23,20 +23,22 @@ pub struct Sizes {
     pub manifest: u64,
 }
 
-/// What stands above rows of [`Sizes`].
-pub struct Heading;
-
-impl Display for Heading {
-    fn fmt(&self, formatter: &mut Formatter) -> std::fmt::Result {
-        write!(formatter, "{:<16} {:>6} {:>6} {:>6} {:>8}", "platform", "binary", "layer", "config", "manifest")
+impl Sizes {
+    /// What one downloads beside the index.
+    pub fn pull(&self) -> u64 {
+        self.layer + self.config + self.manifest
     }
 }
 
-impl Display for Sizes {
-    fn fmt(&self, formatter: &mut Formatter) -> std::fmt::Result {
-        let Sizes { platform, binary, layer, config, manifest } = self;
-        write!(formatter, "{platform:<16} {binary:>6} {layer:>6} {config:>6} {manifest:>8}")
+/// A table of sizes.
+pub fn table(sizes: &[Sizes]) -> Table {
+    let mut table = Table::new(["platform", "binary", "layer", "config", "manifest", "pull"]);
+    for sizes in sizes {
+        let Sizes { platform, binary, layer, config, manifest } = sizes;
+        let bytes = [binary, layer, config, manifest, &sizes.pull()].map(u64::to_string);
+        table.push([platform.to_string()].into_iter().chain(bytes));
     }
+    table
 }
 
 /// Compares sizes with the golden ones, or makes them the golden ones.
@@ -45,25 +47,23 @@ impl Display for Sizes {
 /// Where a size differs.
 pub fn check(repository: &Path, sizes: &[Sizes], bless: bool) -> Result<()> {
     let file = repository.join(FILE);
-    let golden = std::fs::read_to_string(&file)?;
-    let platform = |line: &str| line.split(' ').next().unwrap_or_default().to_string();
-    let find = |name: &str| sizes.iter().find(|sizes| sizes.platform == name);
+    let (mut golden, new) = (Table::read(&file)?, table(sizes));
     if bless {
         // Those that were not built stay as they are.
-        let others = golden.lines().skip(1).filter(|line| find(&platform(line)).is_none()).map(str::to_string);
-        let rows: Vec<_> = sizes.iter().map(Sizes::to_string).chain(others).collect();
-        return build::replace(&file, format!("{Heading}\n{}\n", rows.join("\n")).as_bytes(), 0o644);
+        let order: Vec<_> = PLATFORMS.iter().map(|platform| vec![platform.name.into()]).collect();
+        golden.merge(new.rows, 1, &order);
+        return golden.write(&file);
     }
-    for sizes in sizes {
-        let row = sizes.to_string();
-        match golden.lines().find(|line| platform(line) == sizes.platform) {
-            Some(line) if line == row => {}
-            line => bail!(
-                "the sizes of {} have changed; if that is on purpose, run `cargo xtask test --bless`\n  \
-                 {Heading}\n- {}\n+ {row}",
-                sizes.platform,
-                line.unwrap_or_default()
-            ),
+    for row in &new.rows {
+        let old = golden.find(&[&row[0]]);
+        if old != Some(row) {
+            let old = old.map(|row| row.join(" ")).unwrap_or_default();
+            bail!(
+                "the sizes of {} have changed; if that is on purpose, run `cargo xtask test --bless`\n  {}\n- {old}\n+ {}",
+                row[0],
+                new.headings.join(" "),
+                row.join(" ")
+            );
         }
     }
     Ok(())

@@ -1,11 +1,18 @@
-//! `cargo xtask test`: the table of cases on every platform, natively or under an emulator.
+//! `cargo xtask test`: the table of cases on every platform, natively or under an emulator, and the facts of the
+//! image.
 
 use crate::build::{self, Binary};
-use crate::platform::Selection;
-use crate::{bench, floor, image, install, sizes};
-use anyhow::{Result, ensure};
-use std::path::PathBuf;
-use xshell::{Shell, cmd};
+use crate::command::{Failed, Misuse};
+use crate::image::{self, Contents};
+use crate::needs::Needs;
+use crate::output::Folder;
+use crate::platform::{self, Selection};
+use crate::{floor, proofs, sizes};
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xshell::Shell;
 
 /// Build the program and run the table of cases on it, where need be under qemu-user
 #[derive(clap::Args)]
@@ -18,7 +25,7 @@ pub struct Arguments {
     against: Option<PathBuf>,
 
     /// Take the sizes of the binaries and of the image, as they are now, for right
-    #[arg(long, conflicts_with_all = ["against", "floor"])]
+    #[arg(long, conflicts_with_all = ["against", "floor", "filter"])]
     bless: bool,
 
     /// Test the floor instead, the reference in assembly, by what this program promises, and hold the program
@@ -30,61 +37,109 @@ pub struct Arguments {
     filter: Option<String>,
 }
 
+/// A program under test.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Program {
+    /// The OCI platform that it is built for, or what else one calls it.
+    pub name: String,
+    /// The program's file.
+    pub file: PathBuf,
+    /// The emulator that runs it, if it needs one.
+    pub emulator: Option<PathBuf>,
+}
+
+/// What the tests are to do. They find it in the environment, as JSON in the variable [`Order::VARIABLE`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// The programs that every case is run on.
+    pub programs: Vec<Program>,
+    /// Whether the programs need not keep more than upstream's promises.
+    pub stranger: bool,
+    /// Whether the programs are what ships, so that the facts of the files hold.
+    pub shipped: bool,
+    /// The folder with the image of the programs, as `pause.oci` and `pause.oci.tar`.
+    pub image: Option<PathBuf>,
+}
+
+impl Order {
+    /// The variable.
+    pub const VARIABLE: &str = "PAUSE_TEST";
+
+    /// The order in the environment, if there is one.
+    ///
+    /// # Errors
+    /// Where the variable holds something else.
+    pub fn from_environment() -> Result<Option<Self>> {
+        let Some(text) = std::env::var_os(Self::VARIABLE) else { return Ok(None) };
+        let text = text.to_str().with_context(|| format!("{} is not UTF-8", Self::VARIABLE))?;
+        let order = serde_json::from_str(text).with_context(|| format!("{} is no order for tests", Self::VARIABLE))?;
+        Ok(Some(order))
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// Where a case fails, or where none was run.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let filter = arguments.filter.as_slice();
-    install::ensure(shell, "/usr/bin/strace", &["strace"], "make system calls fail")?;
-    if let Some(path) = &arguments.against {
-        let program = format!("{0}={0}", path.display());
-        let _programs = shell.push_env("PAUSE_PROGRAMS", program);
-        let _against = shell.push_env("PAUSE_AGAINST", "1");
-        return cargo_test(shell, &["behaviour"], filter);
+    ensure!(cfg!(target_os = "linux"), Misuse("the tests run programs for Linux, on Linux".into()));
+    let filter = arguments.filter.as_deref();
+    let mut needs = Needs::of("cargo xtask test");
+    needs.file("/usr/bin/strace", "strace", "make system calls fail");
+    if arguments.floor || arguments.against.is_some() {
+        needs.provide(shell)?;
+        let program = match &arguments.against {
+            Some(path) => Program { name: platform::native()?.name.into(), file: path.clone(), emulator: None },
+            None => {
+                proofs::run(shell, &["bench".into(), "--floor".into()])?;
+                Program { name: "floor".into(), file: floor::build(shell)?, emulator: None }
+            }
+        };
+        let stranger = arguments.against.is_some();
+        return cargo_test(shell, &Order { programs: vec![program], stranger, shipped: false, image: None }, filter);
     }
-    if arguments.floor {
-        let floor = floor::build(shell)?;
-        let _programs = shell.push_env("PAUSE_PROGRAMS", format!("floor={}", floor.display()));
-        bench::compare_with_floor(shell, floor)?;
-        return cargo_test(shell, &["behaviour"], filter);
+
+    let platforms = arguments.selection.platforms();
+    let emulator = |qemu_user: &str| format!("/usr/bin/qemu-{qemu_user}-static");
+    for platform in platforms.iter().filter(|platform| !platform.is_native()) {
+        needs.file(&emulator(platform.qemu_user), "qemu-user-static", "run programs for other platforms");
     }
-    let binaries = build::build(shell, &arguments.selection.platforms())?;
-    let commands = binaries.iter().map(|binary| command(shell, binary)).collect::<Result<Vec<_>>>()?;
-    let _programs = shell.push_env("PAUSE_PROGRAMS", commands.join(";"));
-    // Beside dist/, which holds what somebody asked for.
-    let folder = shell.current_dir().join("target/tested-image");
-    let sizes = image::pack(&binaries, &image::default_contents(), &folder)?;
-    sizes::check(&shell.current_dir(), &sizes, arguments.bless)?;
-    let _image = shell.push_env("PAUSE_IMAGE", folder);
-    cargo_test(shell, &["behaviour", "image"], filter)
+    needs.provide(shell)?;
+    let binaries = build::build(shell, &platforms)?;
+    // Beside dist, which holds what somebody asked for.
+    let path = shell.current_dir().join("target/tested");
+    let folder = Folder::begin(&path)?;
+    build::write(&folder, &binaries)?;
+    let sizes = image::pack(&binaries, &Contents::usual())?.write(&folder)?;
+    folder.finish(&["bin", "pause.oci"])?;
+
+    let program = |Binary { platform, .. }: &Binary, file: PathBuf| Program {
+        name: platform.name.into(),
+        file,
+        emulator: (!platform.is_native()).then(|| emulator(platform.qemu_user).into()),
+    };
+    let programs = binaries.iter().map(|binary| program(binary, path.join("bin").join(binary.file_name()))).collect();
+    let tested = cargo_test(shell, &Order { programs, stranger: false, shipped: true, image: Some(path) }, filter);
+    // Afterwards, so that a change of a size does not hide what it has broken.
+    let checked = sizes::check(&shell.current_dir(), &sizes, arguments.bless);
+    match (tested, checked) {
+        (Err(tested), Err(checked)) => bail!("{tested:#}; and {checked:#}"),
+        (tested, checked) => tested.and(checked),
+    }
 }
 
-/// A binary as the tests take it: its platform, a `=`, and the words of the command that runs it.
-fn command(shell: &Shell, binary: &Binary) -> Result<String> {
-    let (name, path) = (binary.platform.name, binary.path.display());
-    if binary.platform.is_native() {
-        return Ok(format!("{name}={path}"));
+/// Runs the repository's tests.
+fn cargo_test(shell: &Shell, order: &Order, filter: Option<&str>) -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.current_dir(shell.current_dir()).env(Order::VARIABLE, serde_json::to_string(order)?);
+    cargo.args(["test", "--quiet", "--target", "host-tuple", "--package", "pause", "--test", "contract", "--"]);
+    let status = cargo.args(filter).status().context("can't start cargo")?;
+    match status.code() {
+        Some(0) => Ok(()),
+        // It has said what was wrong with the filter.
+        Some(2) => bail!(Failed(2)),
+        _ => bail!("the tests failed"),
     }
-    let emulator = format!("/usr/bin/qemu-{}-static", binary.platform.qemu_user);
-    install::ensure(shell, &emulator, &["qemu-user-static"], &format!("run programs for {name}"))?;
-    Ok(format!("{name}={emulator} {path}"))
-}
-
-/// Runs these tests of the repository. They have what they test from the environment.
-fn cargo_test(shell: &Shell, tests: &[&str], filter: &[String]) -> Result<()> {
-    let mut matching = Vec::new();
-    for test in tests {
-        let list = cmd!(shell, "cargo test --quiet --package pause --test {test} -- --list {filter...}").read()?;
-        if !list.trim().is_empty() {
-            matching.push(test);
-        }
-    }
-    ensure!(!matching.is_empty(), "no case has {filter:?} in its name; `cargo xtask test` runs them all");
-    for test in matching {
-        cmd!(shell, "cargo test --quiet --package pause --test {test} -- {filter...}").run()?;
-    }
-    Ok(())
 }
 
 /// What `--against` accepts.
@@ -92,7 +147,7 @@ fn cargo_test(shell: &Shell, tests: &[&str], filter: &[String]) -> Result<()> {
 /// # Errors
 /// Where there is no such file.
 pub fn existing_file(path: &str) -> Result<PathBuf> {
-    let path = PathBuf::from(path);
+    let path = Path::new(path);
     ensure!(path.is_file(), "there is no such file; give the path of a pause program");
     Ok(path.canonicalize()?)
 }

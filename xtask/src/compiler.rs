@@ -1,0 +1,146 @@
+//! Which compiler builds the program for a target: the toolchain's own, as soon as it has `core` for it, else
+//! Debian's second one, which builds `core` from source.
+
+use crate::needs::{self, Needs};
+use crate::note;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use xshell::{Shell, cmd};
+
+/// A compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// The toolchain's; rustup may have fetched `core`.
+    Rustup,
+    /// Debian's, beside the toolchain.
+    Debian,
+}
+
+impl fmt::Display for Compiler {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.pad(match self {
+            Compiler::Rustup => "rustup's",
+            Compiler::Debian => "Debian's",
+        })
+    }
+}
+
+/// The oldest compiler that the program builds with.
+const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
+
+/// Finds a compiler for each target, or gets it. Each target is on its own: what rustup can fetch, it does.
+///
+/// # Errors
+/// Where there is none to be had for a target: which, with rustup's own reason, and what to do.
+pub fn choose<'a>(shell: &Shell, targets: impl IntoIterator<Item = &'a str>) -> Result<BTreeMap<&'a str, Compiler>> {
+    let mut compilers = BTreeMap::new();
+    let mut refused = Vec::new();
+    for target in targets {
+        if compilers.contains_key(target) {
+            continue;
+        }
+        let compiler = match has_core(shell, target)? {
+            true => Compiler::Rustup,
+            false => match fetch_core(shell, target) {
+                Ok(()) => Compiler::Rustup,
+                Err(reason) => {
+                    refused.push(format!("core for {target} ({reason:#})"));
+                    Compiler::Debian
+                }
+            },
+        };
+        compilers.insert(target, compiler);
+    }
+    if !refused.is_empty() {
+        let refused = refused.join(", ");
+        note!("Debian's compiler builds what rustup can't fetch: {refused}");
+        provide_debian(shell).with_context(|| format!("there is no {refused}"))?;
+    }
+    Ok(compilers)
+}
+
+/// Whether the toolchain has `core` for a target.
+fn has_core(shell: &Shell, target: &str) -> Result<bool> {
+    let folder = cmd!(shell, "rustc --print target-libdir --target {target}").quiet().read()?;
+    Ok(std::fs::read_dir(folder).is_ok_and(|mut files| {
+        files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libcore-")))
+    }))
+}
+
+/// Has rustup fetch `core` for a target.
+fn fetch_core(shell: &Shell, target: &str) -> Result<()> {
+    ensure!(needs::exists("rustup") || needs::exists("rustup.exe"), "there is no rustup");
+    note!("Fetching core for {target}, needed to build the program");
+    let output = cmd!(shell, "rustup target add {target}").quiet().ignore_status().output()?;
+    // What follows the first error tells more of its causes.
+    let text = String::from_utf8_lossy(&output.stderr);
+    let reason = text.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("rustup does not say why");
+    ensure!(output.status.success(), "rustup: {reason}");
+    ensure!(has_core(shell, target)?, "rustup fetched it for another toolchain");
+    Ok(())
+}
+
+/// Makes sure that Debian's compiler is there and recent enough.
+fn provide_debian(shell: &Shell) -> Result<()> {
+    let mut needs = Needs::of("cargo xtask image");
+    needs.file(DEBIAN_SOURCE, "rust-web-src", "build core");
+    needs.file(DEBIAN_RUSTC, "rustc-web", "build core");
+    needs.provide(shell)?;
+    let version = cmd!(shell, "{DEBIAN_RUSTC} --version").quiet().read()?;
+    ensure!(
+        is_recent(&version),
+        "{DEBIAN_RUSTC} is {version}, too old; bring rustc-web and rust-web-src up to {RUST_VERSION} or later"
+    );
+    Ok(())
+}
+
+/// Whether what a compiler says of its version is at least what the program needs.
+fn is_recent(version: &str) -> bool {
+    let numbers = |text: &str| -> Vec<u32> { text.split(['.', '-']).map_while(|part| part.parse().ok()).collect() };
+    version.split(' ').nth(1).is_some_and(|version| numbers(version) >= numbers(RUST_VERSION))
+}
+
+/// Compiles and links a freestanding package, with these further arguments of cargo's. Returns the linker's
+/// output.
+///
+/// # Errors
+/// Where it can't be built.
+pub fn compile(shell: &Shell, compiler: Compiler, target: &str, package: &str, program: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let sysroot = cmd!(shell, "rustc --print sysroot").quiet().read()?;
+    let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
+    // The toolchain's own linker links every architecture. For the host, build.rs asks for it.
+    let linker = format!("{sysroot}/lib/rustlib/{host}/bin/rust-lld{}", std::env::consts::EXE_SUFFIX);
+    let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+    let folder = match compiler {
+        Compiler::Rustup => "target/cross",
+        Compiler::Debian => "target/cross-debian",
+    };
+    let mut command = cmd!(
+        shell,
+        "cargo build --quiet --release --package {package} --bin {program} --target {target} --target-dir {folder} {arguments...}"
+    )
+    // They would replace the flags of .cargo/config.toml.
+    .env_remove("RUSTFLAGS")
+    .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if host != target {
+        command = command.env(linker_variable, linker);
+    }
+    command = match compiler {
+        // The crate `syscalls` needs a nightly feature, asm_experimental_arch, on s390x and powerpc64.
+        Compiler::Rustup => command.env("RUSTC_BOOTSTRAP", "syscalls"),
+        // -Zbuild-std is a nightly feature of cargo's.
+        Compiler::Debian => command.arg("-Zbuild-std=core").env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1"),
+    };
+    note!("$ {command}");
+    let output = command.quiet().ignore_status().output()?;
+    if !output.status.success() {
+        let messages = String::from_utf8_lossy(&output.stderr);
+        bail!("{}", messages.trim().trim_start_matches("error: "));
+    }
+    Ok(shell.current_dir().join(format!("{folder}/{target}/release/{program}")))
+}

@@ -1,0 +1,204 @@
+//! The OCI image layout: layers, configurations, manifests and indexes, as files.
+
+use super::Contents;
+use crate::build::Binary;
+use crate::digest::sha256;
+use anyhow::{Context, Result};
+use oci_spec::image::{
+    ANNOTATION_BASE_IMAGE_NAME, ANNOTATION_DESCRIPTION, ANNOTATION_LICENSES, ANNOTATION_REF_NAME, ANNOTATION_TITLE,
+    ANNOTATION_VERSION, Config, ConfigBuilder, Descriptor, ImageConfiguration, ImageConfigurationBuilder, ImageIndex,
+    ImageIndexBuilder, ImageManifest, ImageManifestBuilder, MediaType, OciLayoutBuilder, Platform, PlatformBuilder,
+    RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
+};
+use serde::Serialize;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
+
+/// The program's path in the image, from its root.
+pub const PROGRAM: &str = "pause";
+
+/// What the index says of the image, unless `--annotation` says otherwise. A pull asks for the index anyway, so
+/// here this costs nothing that counts against the budget. Where the sources come from, and their revision, is
+/// for who builds the image to say: the same sources must give the same bytes wherever they are.
+const ANNOTATIONS: [(&str, &str); 5] = [
+    (ANNOTATION_TITLE, "pause"),
+    (ANNOTATION_DESCRIPTION, "Holds a pod's namespaces open and reaps its orphans"),
+    (ANNOTATION_VERSION, env!("CARGO_PKG_VERSION")),
+    (ANNOTATION_LICENSES, env!("CARGO_PKG_LICENSE")),
+    (ANNOTATION_BASE_IMAGE_NAME, "scratch"),
+];
+
+/// An image for one platform.
+pub struct Image {
+    /// What the index says of it.
+    pub descriptor: Descriptor,
+    /// What it consists of.
+    pub manifest: ImageManifest,
+}
+
+/// A folder in the OCI image layout: what each file holds, by path. An ordered map, so that the archive's order
+/// is fixed.
+pub struct Layout(BTreeMap<String, Vec<u8>>);
+
+impl Layout {
+    /// The image of these binaries, and what it consists of, platform by platform.
+    ///
+    /// # Errors
+    /// Where the specification does not allow it.
+    pub fn of(binaries: &[Binary], contents: &Contents) -> Result<(Self, Vec<Image>)> {
+        let mark = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
+        let mut layout = Self(BTreeMap::from([("oci-layout".into(), json(&mark)?)]));
+        let images = binaries.iter().map(|binary| layout.add_image(binary, &contents.links));
+        let images = images.collect::<Result<Vec<_>>>()?;
+        layout.add_index(&images, contents)?;
+        Ok((layout, images))
+    }
+
+    /// Adds a blob and describes it.
+    fn add_blob(&mut self, media_type: MediaType, content: Vec<u8>) -> Result<Descriptor> {
+        let digest = Sha256Digest::from_str(&sha256(&content))?;
+        let descriptor = Descriptor::new(media_type, content.len() as u64, digest);
+        self.0.insert(blob(&descriptor), content);
+        Ok(descriptor)
+    }
+
+    /// Adds layer, config and manifest of a platform.
+    fn add_image(&mut self, binary: &Binary, links: &[String]) -> Result<Image> {
+        let platform = platform(binary.platform.name)?;
+        let layer = layer(&binary.content, links)?;
+        let config = json(&configuration(&platform, &layer)?)?;
+        let manifest = ImageManifestBuilder::default()
+            .schema_version(SCHEMA_VERSION)
+            .media_type(MediaType::ImageManifest)
+            .config(self.add_blob(MediaType::ImageConfig, config)?)
+            .layers([self.add_blob(MediaType::ImageLayerGzip, gzip(&layer)?)?])
+            .build()?;
+        let mut descriptor = self.add_blob(MediaType::ImageManifest, json(&manifest)?)?;
+        descriptor.set_platform(Some(platform));
+        Ok(Image { descriptor, manifest })
+    }
+
+    /// Adds the index of all platforms, and the file that names it. skopeo refuses an `index.json` that lists the
+    /// platforms itself. Several names are as many descriptors of the one index, as containerd writes them; podman
+    /// then reads Docker's side of the archive.
+    fn add_index(&mut self, images: &[Image], contents: &Contents) -> Result<()> {
+        let mut platforms = index(images.iter().map(|image| image.descriptor.clone()))?;
+        let mut all = annotations(ANNOTATIONS);
+        all.extend(contents.annotations.iter().cloned());
+        platforms.set_annotations(Some(all));
+        let descriptor = self.add_blob(MediaType::ImageIndex, json(&platforms)?)?;
+        let named = contents.references.iter().map(|reference| {
+            let mut named = descriptor.clone();
+            named.set_annotations(Some(annotations([(ANNOTATION_REF_NAME, reference)])));
+            named
+        });
+        self.0.insert("index.json".into(), json(&index(named)?)?);
+        Ok(())
+    }
+
+    /// All files in one archive, and Docker's `manifest.json`, which names the same blobs, beside them.
+    ///
+    /// # Errors
+    /// Where the format does not allow it.
+    pub fn archive(&self, docker: &Image, references: &BTreeSet<String>) -> Result<Vec<u8>> {
+        let mut files = self.0.clone();
+        let layers: Vec<_> = docker.manifest.layers().iter().map(blob).collect();
+        let manifest = json!([{ "Config": blob(docker.manifest.config()), "RepoTags": references, "Layers": layers }]);
+        files.insert("manifest.json".into(), json(&manifest)?);
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut folders = BTreeSet::new();
+        for (path, content) in &files {
+            // An unpacker makes a folder that has no entry as it likes; skopeo then can't give it back its owner.
+            for (end, _) in path.match_indices('/') {
+                let folder = &path[..=end];
+                if folders.insert(folder) {
+                    let mut header = header(0, 0o755);
+                    header.set_entry_type(tar::EntryType::Directory);
+                    archive.append_data(&mut header, folder, std::io::empty())?;
+                }
+            }
+            archive.append_data(&mut header(content.len(), 0o644), path, content.as_slice())?;
+        }
+        Ok(archive.into_inner()?)
+    }
+
+    /// What each file holds, by its path.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
+    }
+}
+
+/// The path of a blob in the layout.
+fn blob(descriptor: &Descriptor) -> String {
+    format!("blobs/{}/{}", descriptor.digest().algorithm(), descriptor.digest().digest())
+}
+
+/// The parts of a platform's name: operating system, architecture and variant.
+fn platform(name: &str) -> Result<Platform> {
+    let mut parts = name.split('/');
+    let (os, architecture) = parts.next().zip(parts.next()).context("a platform has a system and an architecture")?;
+    let mut platform = PlatformBuilder::default().os(os).architecture(architecture).build()?;
+    platform.set_variant(parts.next().map(String::from));
+    Ok(platform)
+}
+
+/// What a runtime must know to start the program. A time of creation, a history and a `PATH` would only cost.
+fn configuration(platform: &Platform, layer: &[u8]) -> Result<ImageConfiguration> {
+    let config: Config = ConfigBuilder::default().user("65535:65535").entrypoint([format!("/{PROGRAM}")]).build()?;
+    let rootfs = RootFsBuilder::default().diff_ids([format!("sha256:{}", sha256(layer))]).build()?;
+    let mut configuration = ImageConfigurationBuilder::default()
+        .os(platform.os().clone())
+        .architecture(platform.architecture().clone())
+        .config(config)
+        .rootfs(rootfs)
+        .build()?;
+    configuration.set_variant(platform.variant().clone());
+    Ok(configuration)
+}
+
+/// The file system: one file, at one path or more.
+fn layer(program: &[u8], links: &[String]) -> Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_data(&mut header(program.len(), 0o555), PROGRAM, program)?;
+    for link in links {
+        let mut header = header(0, 0o555);
+        header.set_entry_type(tar::EntryType::Link);
+        archive.append_link(&mut header, link, PROGRAM)?;
+    }
+    Ok(archive.into_inner()?)
+}
+
+/// What an archive says of a file: it belongs to root and to no time.
+fn header(size: usize, mode: u32) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(size as u64);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+/// Compresses as well as gzip's format allows; without a name or a time.
+fn gzip(content: &[u8]) -> Result<Vec<u8>> {
+    let mut compressed = Vec::new();
+    zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, content, &mut compressed)?;
+    Ok(compressed)
+}
+
+fn index(manifests: impl Iterator<Item = Descriptor>) -> Result<ImageIndex> {
+    let builder = ImageIndexBuilder::default().schema_version(SCHEMA_VERSION).media_type(MediaType::ImageIndex);
+    Ok(builder.manifests(manifests.collect::<Vec<_>>()).build()?)
+}
+
+fn annotations<const N: usize>(annotations: [(&str, &str); N]) -> HashMap<String, String> {
+    annotations.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+}
+
+/// Compact JSON with sorted keys: `oci_spec` keeps annotations in a hash map, which has another order each time.
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut value = serde_json::to_value(value)?;
+    value.sort_all_objects();
+    Ok(serde_json::to_vec(&value)?)
+}

@@ -1,0 +1,239 @@
+//! `cargo xtask image`: the OCI image of all platforms, as a folder and as one archive that every tool loads.
+
+mod layout;
+
+use crate::build::{self, Binary};
+use crate::output::Folder;
+use crate::platform::{Platform, Selection};
+use crate::sizes::{self, Sizes};
+use crate::say;
+use anyhow::{Result, bail, ensure};
+use contract::PULL_BUDGET;
+use layout::{Image, Layout, PROGRAM};
+use oci_spec::distribution::Reference;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use xshell::Shell;
+
+/// Build the image of all platforms into dist/pause.oci and dist/pause.oci.tar
+///
+/// dist/pause.oci is a folder in the OCI image layout. dist/pause.oci.tar is the same as one archive, which
+/// podman load, ctr images import, skopeo (oci-archive: and docker-archive:) and docker load all take. Docker
+/// loads one platform: this machine's, else the first.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// Call the image this; may be given several times
+    #[arg(long = "name", value_name = "NAME[:TAG]", value_parser = parse_name, default_value = DEFAULT_NAME)]
+    names: Vec<Name>,
+    /// Add this tag to every name; may be given several times [default: the version, for a name without a tag]
+    #[arg(long = "tag", value_name = "TAG", value_parser = parse_tag)]
+    tags: Vec<String>,
+    /// Say this of the image in its index (org.opencontainers.image.source=https://…, say); may be given several
+    /// times
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = parse_annotation)]
+    annotations: Vec<(String, String)>,
+    /// Give the program this path too (/usr/bin/pod, say, where OpenShift looks); may be given several times
+    #[arg(long = "link", value_name = "PATH", value_parser = parse_link)]
+    links: Vec<String>,
+    /// Write an archive for each platform too, into dist/air-gap: for nodes without a network
+    #[arg(long)]
+    air_gap: bool,
+}
+
+/// What an image is made of, beside the binaries.
+#[derive(Default)]
+pub struct Contents {
+    /// What it is called.
+    pub references: BTreeSet<String>,
+    /// What its index says of it, besides the usual.
+    pub annotations: Vec<(String, String)>,
+    /// Other paths of the program.
+    pub links: Vec<String>,
+}
+
+impl Contents {
+    /// The image that `cargo xtask image` makes unless it is told otherwise.
+    pub fn usual() -> Self {
+        Self::named(format!("{DEFAULT_NAME}:{VERSION}"))
+    }
+
+    /// An image of that name, with nothing unusual about it.
+    pub fn named(reference: impl Into<String>) -> Self {
+        Contents { references: BTreeSet::from([reference.into()]), ..Contents::default() }
+    }
+}
+
+/// A name for the image, from the command line.
+#[derive(Clone)]
+struct Name {
+    /// The registry and the repository.
+    repository: String,
+    /// The tag, if one was given.
+    tag: Option<String>,
+}
+
+const DEFAULT_NAME: &str = "localhost/pause";
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Runs the command.
+///
+/// # Errors
+/// Where something can't be built, is over its budget, or can't be written.
+pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    let contents = Contents {
+        references: references(&arguments.names, &arguments.tags),
+        annotations: arguments.annotations.clone(),
+        links: arguments.links.clone(),
+    };
+    let binaries = build::build(shell, &arguments.selection.platforms())?;
+    let packed = pack(&binaries, &contents)?;
+    let dist = Folder::begin(&shell.current_dir().join("dist"))?;
+    build::write(&dist, &binaries)?;
+    let all_sizes = packed.write(&dist)?;
+    if arguments.air_gap {
+        write_each(&dist, &binaries, &contents)?;
+    }
+    // Else archives of another image would stay beside this one.
+    dist.finish(&["air-gap"])?;
+
+    let mut table = sizes::table(&all_sizes);
+    table.headings.extend(["budget".into(), "compiler".into()]);
+    for (row, binary) in table.rows.iter_mut().zip(&binaries) {
+        row.extend([PULL_BUDGET.to_string(), binary.compiler.to_string()]);
+    }
+    say!("{table}\n\nIn dist/pause.oci and dist/pause.oci.tar:");
+    for reference in &contents.references {
+        say!("  {reference}");
+    }
+    if contents.references.len() > 1 {
+        say!("skopeo must be told which name: oci-archive:dist/pause.oci.tar:NAME");
+    }
+    Ok(())
+}
+
+/// An image, ready to be written.
+pub struct Packed {
+    layout: Layout,
+    archive: Vec<u8>,
+    sizes: Vec<Sizes>,
+}
+
+impl Packed {
+    /// Writes it as `pause.oci` and `pause.oci.tar`. Returns the sizes.
+    ///
+    /// # Errors
+    /// Where it can't be written.
+    pub fn write(self, folder: &Folder) -> Result<Vec<Sizes>> {
+        for (path, content) in self.layout.files() {
+            folder.write(format!("pause.oci/{path}"), content, 0o644)?;
+        }
+        folder.write("pause.oci.tar", &self.archive, 0o644)?;
+        Ok(self.sizes)
+    }
+}
+
+/// Makes the image of these binaries.
+///
+/// # Errors
+/// Where the image is over its budget.
+pub fn pack(binaries: &[Binary], contents: &Contents) -> Result<Packed> {
+    let (layout, images) = Layout::of(binaries, contents)?;
+    let mut all_sizes = Vec::new();
+    for (binary, image) in binaries.iter().zip(&images) {
+        let sizes = sizes(binary, image);
+        let (platform, pull) = (sizes.platform, sizes.pull());
+        ensure!(pull <= PULL_BUDGET, "{platform} is {pull} bytes to pull, over the budget of {PULL_BUDGET}");
+        all_sizes.push(sizes);
+    }
+    // Docker's side of the archive is of one platform.
+    let local = binaries.iter().position(|binary| binary.platform.is_local());
+    let archive = layout.archive(&images[local.unwrap_or(0)], &contents.references)?;
+    Ok(Packed { layout, archive, sizes: all_sizes })
+}
+
+/// Writes an archive of its own for each platform, where [`air_gap_archive`] says.
+///
+/// # Errors
+/// Where one can't be written.
+pub fn write_each(folder: &Folder, binaries: &[Binary], contents: &Contents) -> Result<()> {
+    for binary in binaries {
+        let (layout, images) = Layout::of(std::slice::from_ref(binary), contents)?;
+        folder.write(air_gap_archive(binary.platform), &layout.archive(&images[0], &contents.references)?, 0o644)?;
+    }
+    Ok(())
+}
+
+/// Where the archive of this platform alone is, from the folder that holds the image.
+pub fn air_gap_archive(platform: &Platform) -> String {
+    format!("air-gap/pause-{}.tar", platform.file_name())
+}
+
+fn sizes(binary: &Binary, Image { descriptor, manifest }: &Image) -> Sizes {
+    Sizes {
+        platform: binary.platform.name,
+        binary: binary.size(),
+        layer: manifest.layers()[0].size(),
+        config: manifest.config().size(),
+        manifest: descriptor.size(),
+    }
+}
+
+/// How many bytes one downloads for the image of this binary, beside the index: manifest, config and layer.
+///
+/// # Errors
+/// Where there can be no such image.
+pub fn pull_size(binary: &Binary) -> Result<u64> {
+    Ok(sizes(binary, &Layout::of(std::slice::from_ref(binary), &Contents::default())?.1[0]).pull())
+}
+
+/// What `--name` accepts.
+fn parse_name(text: &str) -> Result<Name> {
+    let reference = Reference::from_str(text).ok().filter(|reference| text.is_ascii() && reference.digest().is_none());
+    let Some(reference) = reference else {
+        bail!("an image's name looks like localhost/pause or registry.example/pause:3.10, in small letters");
+    };
+    // Without a tag, `Reference` says "latest".
+    let tag = reference.tag().filter(|tag| text.ends_with(&format!(":{tag}"))).map(String::from);
+    Ok(Name { repository: format!("{}/{}", reference.registry(), reference.repository()), tag })
+}
+
+/// What `--tag` accepts.
+fn parse_tag(text: &str) -> Result<String> {
+    match parse_name(&format!("localhost/pause:{text}")) {
+        Ok(Name { tag: Some(tag), .. }) if tag == text => Ok(tag),
+        _ => bail!("a tag is up to 128 letters, digits, dots, dashes and underscores, and starts with none of .-"),
+    }
+}
+
+/// What `--annotation` accepts.
+fn parse_annotation(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => bail!("an annotation looks like org.opencontainers.image.revision=1a2b3c"),
+    }
+}
+
+/// What `--link` accepts.
+fn parse_link(text: &str) -> Result<String> {
+    let is_plain = |part: &str| !["", ".", ".."].contains(&part);
+    match text.strip_prefix('/') {
+        Some(path) if path.split('/').all(is_plain) && path != PROGRAM && path.len() <= 100 => Ok(path.into()),
+        _ => bail!("a link is an absolute path of up to 100 bytes other than /{PROGRAM}, like /usr/bin/pod"),
+    }
+}
+
+/// Every name with its own tag and with all of `tags`, or with the version where there are none.
+fn references(names: &[Name], tags: &[String]) -> BTreeSet<String> {
+    let mut references = BTreeSet::new();
+    for Name { repository, tag } in names {
+        let mut tags: Vec<_> = tag.iter().chain(tags).map(String::as_str).collect();
+        if tags.is_empty() {
+            tags.push(VERSION);
+        }
+        references.extend(tags.into_iter().map(|tag| format!("{repository}:{tag}")));
+    }
+    references
+}

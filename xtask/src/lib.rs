@@ -1,0 +1,20 @@
+//! What makes pause: builds the program for every platform, packs it, and has it tested.
+//!
+//! Nothing here needs Linux. What proves and measures does; it is in crates of its own below `tests`, which use
+//! this one: [`proofs`].
+
+pub mod build;
+pub mod command;
+pub mod compiler;
+pub mod digest;
+pub mod floor;
+pub mod image;
+pub mod needs;
+pub mod output;
+pub mod platform;
+pub mod ports;
+pub mod proofs;
+pub mod sizes;
+pub mod sources;
+pub mod table;
+pub mod test;
