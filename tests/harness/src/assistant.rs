@@ -1,19 +1,37 @@
-//! A child of the program under test that makes orphans for it: this test executable, started anew.
+//! A child of the program that makes orphans for it: this executable, started anew.
 //!
 //! It is forked before the program is executed, so the program is its parent and, one way or the other,
 //! the one that adopts what it orphans.
 
+use crate::wait;
 use anyhow::{Context, Result, ensure};
+use nix::libc;
+use procfs::process::Process;
 use std::ffi::CString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-/// As an argument, it turns the test executable into an assistant.
+/// As an argument, it turns this executable into an assistant.
 const ROLE: &str = "--assistant";
 
+/// What orphans do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphans {
+    /// They die, half of them before they are adopted, half afterwards.
+    Mixed,
+    /// They have died when they are adopted, all at once.
+    Dead,
+    /// They live until they are killed.
+    Alive,
+}
+
+impl Orphans {
+    const ALL: [(Self, &str); 3] = [(Self::Mixed, "mixed"), (Self::Dead, "dead"), (Self::Alive, "alive")];
+}
+
 /// All that is needed to become an assistant.
-pub struct Exec {
+pub(crate) struct Exec {
     file: CString,
     role: CString,
     commands: OwnedFd,
@@ -25,9 +43,9 @@ pub struct Assistant {
 }
 
 /// Prepares an assistant.
-pub fn prepare() -> Result<(Exec, UnixStream)> {
+pub(crate) fn prepare() -> Result<(Exec, UnixStream)> {
     let (harness, assistant) = UnixStream::pair()?;
-    harness.set_read_timeout(Some(*crate::process::PATIENCE))?;
+    harness.set_read_timeout(Some(wait::patience()))?;
     let file = CString::new(std::env::current_exe()?.to_str().context("a path in UTF-8")?)?;
     Ok((Exec { file, role: CString::new(ROLE)?, commands: assistant.into() }, harness))
 }
@@ -55,19 +73,36 @@ impl Exec {
 }
 
 impl Assistant {
-    /// Makes that many orphans, each of which dies at once. Returns when all have been adopted.
-    pub fn make_orphans(&mut self, count: usize) -> Result<()> {
-        self.start_orphans(count)?;
+    /// Makes that many orphans. Returns when all have been adopted.
+    ///
+    /// # Errors
+    /// Where it can't fork so many, or is gone.
+    pub fn make_orphans(&mut self, count: usize, orphans: Orphans) -> Result<()> {
+        self.start_orphans(count, orphans)?;
         self.wait()
     }
 
     /// The same, without waiting.
-    pub fn start_orphans(&mut self, count: usize) -> Result<()> {
-        writeln!(self.commands.get_mut(), "orphans {count}")?;
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn start_orphans(&mut self, count: usize, orphans: Orphans) -> Result<()> {
+        let (_, word) = Orphans::ALL.iter().find(|(kind, _)| *kind == orphans).context("one of all")?;
+        writeln!(self.commands.get_mut(), "{word} {count}")?;
         Ok(())
     }
 
+    /// Whether this process is it, and lives.
+    pub fn is(&self, pid: i32) -> bool {
+        // Of a zombie nothing is left but its number.
+        let words = Process::new(pid).and_then(|process| process.cmdline());
+        words.is_ok_and(|words| words.get(1).is_some_and(|word| word == ROLE))
+    }
+
     /// Waits for what was started.
+    ///
+    /// # Errors
+    /// Where that failed, or it is gone.
     pub fn wait(&mut self) -> Result<()> {
         let mut line = String::new();
         self.commands.read_line(&mut line).context("the assistant does not answer")?;
@@ -78,14 +113,18 @@ impl Assistant {
 
 /// Becomes an assistant, where this executable was started as one. Does not return then.
 pub fn run_if_asked() {
-    if std::env::args().nth(1).as_deref() != Some(ROLE) {
+    if std::env::args_os().nth(1).is_none_or(|word| word != ROLE) {
         return;
     }
     for line in std::io::stdin().lines() {
         let Ok(line) = line else { break };
-        let answer = match line.split_once(' ') {
-            Some(("orphans", count)) => make_orphans(count.parse().expect("a number")),
-            _ => "what?",
+        let order = line.split_once(' ').and_then(|(word, count)| {
+            let (kind, _) = Orphans::ALL.iter().find(|(_, name)| *name == word)?;
+            Some((*kind, count.parse().ok()?))
+        });
+        let answer = match order {
+            Some((kind, count)) => make_orphans(count, kind),
+            None => "what?\n",
         };
         // SAFETY: the kernel reads the answer.
         unsafe { libc::write(0, answer.as_ptr().cast(), answer.len()) };
@@ -93,37 +132,54 @@ pub fn run_if_asked() {
     std::process::exit(0);
 }
 
-/// A child has that many children and dies. Half of them die before it does, half when it is gone.
-fn make_orphans(count: usize) -> &'static str {
+/// A child has that many children and dies.
+fn make_orphans(count: usize, orphans: Orphans) -> &'static str {
     // SAFETY: this process has one thread, so that the children may do what it may.
     unsafe {
         match libc::fork() {
             -1 => "fork failed\n",
-            0 => {
-                let mut ends = [0; 2];
-                libc::pipe(ends.as_mut_ptr());
-                for index in 0..count {
-                    match libc::fork() {
-                        -1 => libc::_exit(1),
-                        0 => {
-                            if index % 2 == 0 {
-                                // The writing end is this process's and its parent's: the end of the file comes
-                                // when the parent is gone.
-                                libc::close(ends[1]);
-                                libc::read(ends[0], (&raw mut ends).cast(), 1);
-                            }
-                            libc::_exit(0)
-                        }
-                        _ => {}
-                    }
-                }
-                libc::_exit(0)
-            }
+            0 => be_their_parent(count, orphans),
             parent => {
                 let mut status = 0;
                 libc::waitpid(parent, &mut status, 0);
                 if status == 0 { "done\n" } else { "fork failed\n" }
             }
         }
+    }
+}
+
+/// # Safety
+/// Only in a process of its own, with one thread.
+unsafe fn be_their_parent(count: usize, orphans: Orphans) -> ! {
+    let mut ends = [0; 2];
+    // SAFETY: promised by the caller; the kernel writes two descriptors, and what waitid knows.
+    unsafe {
+        libc::pipe(ends.as_mut_ptr());
+        for index in 0..count {
+            match libc::fork() {
+                -1 => libc::_exit(1),
+                0 => {
+                    match orphans {
+                        // The writing end is this process's and its parent's: the end of the file comes when the
+                        // parent is gone.
+                        Orphans::Mixed if index % 2 == 0 => {
+                            libc::close(ends[1]);
+                            libc::read(ends[0], (&raw mut ends).cast(), 1);
+                        }
+                        Orphans::Mixed | Orphans::Dead => {}
+                        Orphans::Alive => loop {
+                            libc::pause();
+                        },
+                    }
+                    libc::_exit(0)
+                }
+                child if orphans == Orphans::Dead => {
+                    let mut information: libc::siginfo_t = std::mem::zeroed();
+                    libc::waitid(libc::P_PID, child as _, &mut information, libc::WEXITED | libc::WNOWAIT);
+                }
+                _ => {}
+            }
+        }
+        libc::_exit(0)
     }
 }

@@ -1,0 +1,79 @@
+//! What the kernel tells of a process, whoever started it.
+
+use anyhow::{Context, Result, bail};
+use procfs::process::{ProcState, Process};
+use std::fs;
+
+/// The signals that a process handles, and those that it blocks, as masks.
+#[derive(Clone, Copy, Debug)]
+pub struct Signals {
+    /// Those with a handler: `SigCgt`.
+    pub caught: u64,
+    /// Those that are blocked: `SigBlk`.
+    pub blocked: u64,
+}
+
+/// What a process does with signals.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn signals(pid: i32) -> Result<Signals> {
+    // Parsing all of the file would take longer than some programs take to start.
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let set = |name| {
+        let line = status.lines().find_map(|line: &str| line.strip_prefix(name));
+        u64::from_str_radix(line.unwrap_or_default().trim(), 16).context("the kernel shows no signal masks")
+    };
+    Ok(Signals { caught: set("SigCgt:")?, blocked: set("SigBlk:")? })
+}
+
+/// Whether a process has all of pause's handlers in place: a signal that comes before that is lost, if it is PID 1.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn is_ready(pid: i32) -> Result<bool> {
+    Ok(signals(pid)?.caught & contract::HANDLED == contract::HANDLED)
+}
+
+/// Whether a process sleeps.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn is_asleep(pid: i32) -> Result<bool> {
+    Ok(Process::new(pid)?.stat()?.state()? == ProcState::Sleeping)
+}
+
+/// How often a process has gone to sleep of its own accord, which is how often it has woken up, and how often it
+/// was made to wait for its turn.
+///
+/// # Errors
+/// Where there is no such process, or the kernel does not count.
+pub fn switches(pid: i32) -> Result<(u64, u64)> {
+    let status = Process::new(pid)?.status()?;
+    match (status.voluntary_ctxt_switches, status.nonvoluntary_ctxt_switches) {
+        (Some(voluntary), Some(other)) => Ok((voluntary, other)),
+        _ => bail!("the kernel does not count context switches"),
+    }
+}
+
+/// The children of a process, zombies included.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn children(pid: i32) -> Result<Vec<i32>> {
+    let children = Process::new(pid)?.task_main_thread()?.children()?;
+    Ok(children.into_iter().map(u32::cast_signed).collect())
+}
+
+/// Whether a process is dead and not reaped; one that is gone is not.
+pub fn is_zombie(pid: i32) -> bool {
+    Process::new(pid).and_then(|process| process.stat()?.state()).is_ok_and(|state| state == ProcState::Zombie)
+}
+
+/// How many children of a process are dead and not reaped.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn zombies(pid: i32) -> Result<usize> {
+    Ok(children(pid)?.into_iter().filter(|&child| is_zombie(child)).count())
+}

@@ -1,0 +1,334 @@
+//! How a program is started: the condition of the process that becomes it.
+
+use crate::{Program, Running, assistant};
+use anyhow::{Result, bail, ensure};
+use nix::libc;
+use nix::unistd::geteuid;
+use std::ffi::{CStr, CString, OsString, c_int};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::time::Instant;
+
+/// What a program is in its PID namespace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// PID 1 of a new one.
+    Init,
+    /// One process among others, which adopts the orphans among its descendants.
+    Ordinary,
+}
+
+/// What a standard stream of the program is.
+pub enum Stream {
+    /// A pipe. Of stdout and stderr, it is read when the program has exited.
+    Pipe,
+    /// No open file at all.
+    Closed,
+    /// A pipe that nobody reads, with not a byte left.
+    Full,
+    /// A pipe whose reader is gone.
+    Broken,
+    /// This file.
+    File(OwnedFd),
+}
+
+/// How to start the program. Everything is inherited across exec, as a container runtime's or a shell's
+/// leftovers are.
+pub struct Start {
+    /// What the program is in its PID namespace.
+    pub role: Role,
+    /// argv[0]; `None` for an empty argv.
+    pub name: Option<&'static str>,
+    /// The arguments behind it.
+    pub arguments: Vec<String>,
+    /// The environment, and nothing else is in it.
+    pub environment: Vec<String>,
+    /// Standard input.
+    pub stdin: Stream,
+    /// Standard output.
+    pub stdout: Stream,
+    /// Standard error.
+    pub stderr: Stream,
+    /// Block every signal.
+    pub block: bool,
+    /// Ignore every signal.
+    pub ignore: bool,
+    /// Have this signal pending.
+    pub pending: Option<c_int>,
+    /// Have that many children that died already.
+    pub dead_children: usize,
+    /// Resource limits.
+    pub limits: Vec<(u32, u64)>,
+    /// Have a child that makes orphans on command.
+    pub assistant: bool,
+    /// Start it by means of this command, which executes it. The first word is a path.
+    pub wrapper: Vec<OsString>,
+    /// Options of the emulator, where there is one.
+    pub emulator_options: Vec<String>,
+    /// Have it stop before its first instruction, with this process as its tracer.
+    pub traced: bool,
+}
+
+impl Start {
+    /// An ordinary start in that role.
+    pub fn new(role: Role) -> Self {
+        Start {
+            role,
+            name: Some("/pause"),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            stdin: Stream::Closed,
+            stdout: Stream::Pipe,
+            stderr: Stream::Pipe,
+            block: false,
+            ignore: false,
+            pending: None,
+            dead_children: 0,
+            limits: Vec::new(),
+            assistant: false,
+            wrapper: Vec::new(),
+            emulator_options: Vec::new(),
+            traced: false,
+        }
+    }
+
+    /// With these arguments.
+    pub fn arguments<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments = arguments.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// With an assistant.
+    pub fn assisted(mut self) -> Self {
+        self.assistant = true;
+        self
+    }
+
+    /// Starts the program, and waits until it is ready.
+    ///
+    /// # Errors
+    /// Where it can't be started or does not become ready.
+    pub fn ready(self, program: &Program) -> Result<Running> {
+        let mut running = self.spawn(program)?;
+        running.wait_until_ready()?;
+        Ok(running)
+    }
+
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// Where that can't be done.
+    pub fn spawn(self, program: &Program) -> Result<Running> {
+        let mut words = self.wrapper;
+        if let Some(emulator) = &program.emulator {
+            words.push(emulator.into());
+            words.extend(self.emulator_options.into_iter().map(OsString::from));
+            // How an emulator is told the program's name.
+            words.extend(["-0".into(), self.name.unwrap_or_default().into()]);
+        }
+        words.push(program.file.clone().into());
+        let file = c_string(words[0].clone())?;
+        if words.len() == 1 {
+            words = self.name.map(OsString::from).into_iter().collect();
+        }
+        words.extend(self.arguments.into_iter().map(OsString::from));
+        let argv = words.into_iter().map(c_string).collect::<Result<Vec<_>>>()?;
+        let envp = self.environment.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
+        let mut argv: Vec<_> = argv.iter().map(|word| word.as_ptr()).collect();
+        argv.push(std::ptr::null());
+        let mut envp: Vec<_> = envp.iter().map(|variable| variable.as_ptr()).collect();
+        envp.push(std::ptr::null());
+
+        let stdin = Ends::of_input(self.stdin)?;
+        let (stdout, stderr) = (Ends::of_output(self.stdout)?, Ends::of_output(self.stderr)?);
+        let assistant = if self.assistant { Some(assistant::prepare()?) } else { None };
+        let flags = match self.role {
+            Role::Init if geteuid().is_root() => libc::CLONE_NEWPID,
+            Role::Init => libc::CLONE_NEWUSER | libc::CLONE_NEWPID,
+            Role::Ordinary => 0,
+        };
+        let child = Child {
+            file: &file,
+            argv: &argv,
+            envp: &envp,
+            streams: [&stdin, &stdout, &stderr].map(|ends| ends.child.as_ref().map(AsRawFd::as_raw_fd)),
+            assistant: assistant.as_ref().map(|(exec, _)| exec),
+            block: self.block,
+            ignore: self.ignore,
+            pending: self.pending,
+            dead_children: self.dead_children,
+            limits: &self.limits,
+            traced: self.traced,
+        };
+        let started = Instant::now();
+        // SAFETY: the child calls nothing but system calls, on memory that was prepared here, until it
+        // becomes another program.
+        let pid = unsafe { fork(flags) };
+        match pid {
+            -1 => bail!("clone: {}", std::io::Error::last_os_error()),
+            // SAFETY: this is that child.
+            0 => unsafe { child.become_program() },
+            _ => {}
+        }
+        let assistant = assistant.map(|(exec, commands)| exec.started(commands));
+        Ok(Running::new(pid, started, [stdin, stdout, stderr].map(|ends| ends.harness), assistant))
+    }
+}
+
+fn c_string(word: OsString) -> Result<CString> {
+    Ok(CString::new(word.into_vec())?)
+}
+
+/// Both ends of a stream: what the program gets, and what the harness keeps.
+struct Ends {
+    child: Option<OwnedFd>,
+    harness: Option<OwnedFd>,
+}
+
+impl Ends {
+    fn of_input(stream: Stream) -> Result<Self> {
+        // What one end of a pipe is to an output, the other is to an input.
+        Self::of(stream, |(read, write)| (write, read))
+    }
+
+    fn of_output(stream: Stream) -> Result<Self> {
+        Self::of(stream, |ends| ends)
+    }
+
+    /// `sort` takes the ends of a pipe, to read from and to write to, and returns the harness's and the child's.
+    fn of(stream: Stream, sort: fn((OwnedFd, OwnedFd)) -> (OwnedFd, OwnedFd)) -> Result<Self> {
+        Ok(match stream {
+            Stream::Closed => Ends { child: None, harness: None },
+            Stream::File(file) => Ends { child: Some(file), harness: None },
+            Stream::Pipe => {
+                let (harness, child) = sort(pipe()?);
+                Ends { child: Some(child), harness: Some(harness) }
+            }
+            Stream::Broken => Ends { child: Some(sort(pipe()?).1), harness: None },
+            Stream::Full => {
+                let (read, write) = pipe()?;
+                fill(&write)?;
+                let (harness, child) = sort((read, write));
+                Ends { child: Some(child), harness: Some(harness) }
+            }
+        })
+    }
+}
+
+/// A pipe that does not survive exec: its reading end and its writing end.
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = std::io::pipe()?;
+    Ok((read.into(), write.into()))
+}
+
+/// Writes to a pipe until it takes no more, and leaves it in blocking mode.
+fn fill(pipe: &OwnedFd) -> Result<()> {
+    let (pipe, page) = (pipe.as_raw_fd(), [b'x'; 4096]);
+    // SAFETY: the kernel reads one page.
+    unsafe {
+        let flags = libc::fcntl(pipe, libc::F_GETFL);
+        libc::fcntl(pipe, libc::F_SETFL, flags | libc::O_NONBLOCK);
+        while libc::write(pipe, page.as_ptr().cast(), page.len()) > 0 {}
+        while libc::write(pipe, page.as_ptr().cast(), 1) > 0 {}
+        ensure!(libc::fcntl(pipe, libc::F_SETFL, flags) == 0, std::io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// All that the new process needs before it becomes the program.
+struct Child<'a> {
+    file: &'a CStr,
+    argv: &'a [*const libc::c_char],
+    envp: &'a [*const libc::c_char],
+    streams: [Option<RawFd>; 3],
+    assistant: Option<&'a assistant::Exec>,
+    block: bool,
+    ignore: bool,
+    pending: Option<c_int>,
+    dead_children: usize,
+    limits: &'a [(u32, u64)],
+    traced: bool,
+}
+
+impl Child<'_> {
+    /// # Safety
+    /// Only in a process of its own: it changes all there is to change.
+    unsafe fn become_program(&self) -> ! {
+        // SAFETY: nothing but system calls, on memory that the parent prepared.
+        unsafe {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            // PID 1 adopts orphans anyway.
+            libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
+            set_dispositions(libc::SIG_DFL);
+            set_mask(0);
+            if let Some(assistant) = self.assistant {
+                match fork(0) {
+                    0 => assistant.become_assistant(),
+                    -1 => libc::_exit(125),
+                    _ => {}
+                }
+            }
+            for _ in 0..self.dead_children {
+                match fork(0) {
+                    0 => libc::_exit(0),
+                    -1 => libc::_exit(125),
+                    // Wait for its death, but leave the zombie.
+                    child => {
+                        let mut info: libc::siginfo_t = std::mem::zeroed();
+                        libc::waitid(libc::P_PID, child as _, &mut info, libc::WEXITED | libc::WNOWAIT);
+                    }
+                }
+            }
+            for (target, stream) in self.streams.iter().enumerate() {
+                match stream {
+                    Some(stream) => libc::dup2(*stream, target as c_int),
+                    None => libc::close(target as c_int),
+                };
+            }
+            if self.ignore {
+                set_dispositions(libc::SIG_IGN);
+            }
+            if self.block || self.pending.is_some() {
+                set_mask(u64::MAX);
+            }
+            if let Some(signal) = self.pending {
+                libc::raise(signal);
+            }
+            for &(resource, limit) in self.limits {
+                let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+                libc::setrlimit(resource as _, &limit);
+            }
+            if self.traced {
+                libc::ptrace(libc::PTRACE_TRACEME);
+            }
+            libc::execve(self.file.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
+            libc::_exit(126)
+        }
+    }
+}
+
+/// Forks, into new namespaces if the flags say so. The C library's own fork would wait for locks that
+/// another thread may hold.
+///
+/// # Safety
+/// The child is a copy of this thread alone: it may make system calls and touch its own memory.
+unsafe fn fork(flags: c_int) -> c_int {
+    // SAFETY: without a stack of its own the child goes on here, as after fork.
+    unsafe { libc::syscall(libc::SYS_clone, (flags | libc::SIGCHLD) as usize, 0, 0, 0, 0) as c_int }
+}
+
+/// Sets the disposition of every signal, also of the two that the C library keeps for itself.
+unsafe fn set_dispositions(disposition: libc::sighandler_t) {
+    // The kernel's own structure begins with the disposition, and is nowhere longer than this.
+    let action: [libc::sighandler_t; 8] = [disposition, 0, 0, 0, 0, 0, 0, 0];
+    for signal in 1..=64 {
+        // SAFETY: the kernel reads the action. SIGKILL and SIGSTOP stay as they are.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), 0, size_of::<u64>()) };
+    }
+}
+
+/// Blocks the signals of that set and no others; likewise.
+unsafe fn set_mask(mask: u64) {
+    // SAFETY: the kernel reads the mask.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, 0, size_of::<u64>()) };
+}
