@@ -1,60 +1,50 @@
-//! The contract of pause, case by case, on every platform.
+//! The tests of the program: the cases of its contract, and the facts of what ships.
 //!
-//! A case knows a program by its path alone, so any pause program can be put to the test.
+//! `cargo xtask test` says in the environment what is tested, on which platforms. Without that it is this machine's
+//! program, as `cargo test` has built it.
 
-mod assistant;
-mod cases;
-#[path = "../common/mod.rs"]
-mod common;
-mod faults;
-mod process;
-
-use cases::{CASES, Case, Promise, Skip};
-use common::Program;
-use libtest_mimic::{Arguments, Completion, Trial};
-use process::Role;
+use anyhow::{Context, Result};
+use libtest_mimic::Arguments;
 use std::process::ExitCode;
+use xtask::platform;
+use xtask::test::{Order, Program};
+
+/// The exit status of a run that had nothing to do.
+const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
-    assistant::run_if_asked();
+    harness::assistant::run_if_asked();
+    harness::process::end_with_its_reader();
     let arguments = Arguments::from_args();
-    // Some other program, which need not keep more than upstream's promises.
-    let stranger = std::env::var_os("PAUSE_AGAINST").is_some();
-    let mut trials = Vec::new();
-    for program in common::programs() {
-        for case in CASES {
-            trials.extend(case.roles.iter().map(|&role| trial(&program, case, role, stranger)));
+    let order = match order() {
+        Ok(order) => order,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(MISUSED);
         }
+    };
+    let mut trials = behaviour::trials(&order.programs, order.stranger);
+    trials.extend(image_facts::trials(&order));
+    if let Some(filter) = &arguments.filter
+        && !trials.iter().any(|trial| trial.name().contains(filter.as_str()))
+    {
+        eprintln!("error: no case has {filter:?} in its name; without a filter, all are run");
+        return ExitCode::from(MISUSED);
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if !arguments.list && conclusion.num_passed == 0 {
-        eprintln!("error: nothing passed: the filter matches no case, or every case was skipped");
+    if !arguments.list && conclusion.num_passed == 0 && conclusion.num_failed == 0 {
+        eprintln!("error: nothing passed: every case was skipped");
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
 }
 
-/// A case on a program in a role; skipped where there is a reason.
-fn trial(program: &Program, case: &'static Case, role: Role, stranger: bool) -> Trial {
-    let reason = match (case.emulator, case.promise) {
-        (Some(reason), _) if program.is_emulated() => Some(reason),
-        (_, Promise::Ours) if stranger => Some("more than upstream promises"),
-        _ => None,
-    };
-    let name = match role {
-        Role::Init => format!("as PID 1, it {}", case.name),
-        Role::Ordinary => format!("as another process, it {}", case.name),
-    };
-    let tested = program.clone();
-    let run = move || match reason {
-        Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => match (case.run)(&tested, role) {
-            Ok(()) => Ok(Completion::Completed),
-            Err(error) => match error.downcast_ref() {
-                Some(Skip(reason)) => Ok(Completion::ignored_with(*reason)),
-                None => Err(format!("{error:#}").into()),
-            },
-        },
-    };
-    Trial::ignorable_test(name, run).with_kind(&program.platform)
+/// What is tested.
+fn order() -> Result<Order> {
+    if let Some(order) = Order::from_environment()? {
+        return Ok(order);
+    }
+    let name = platform::native().context("there is nothing to test here")?.name.into();
+    let program = Program { name, file: env!("CARGO_BIN_EXE_pause").into(), emulator: None };
+    Ok(Order { programs: vec![program], stranger: false, shipped: false, image: None })
 }

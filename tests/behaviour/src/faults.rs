@@ -1,28 +1,16 @@
 //! System calls that are made to fail, by strace(1).
 
-use crate::cases::Skip;
-use crate::common::Program;
-use crate::process::{End, Outcome, Role, Running, Start};
+use crate::Skip;
 use anyhow::{Context, Result, bail, ensure};
+use contract::SYSTEM_CALLS;
+use harness::{End, Program, Role, Running, Start, wait};
+use nix::libc;
+use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 /// What each call fails with.
 const ERRORS: [&str; 6] = ["ENOSYS", "EPERM", "EINTR", "EAGAIN", "EINVAL", "ENOMEM"];
-
-/// All the calls that the program makes, on one architecture or another; execve is its start.
-const DOCUMENTED: [&str; 11] = [
-    "execve",
-    "rt_sigaction",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "wait4",
-    "getpid",
-    "poll",
-    "ppoll",
-    "write",
-    "pause",
-    "exit",
-];
 
 /// A system call in a trace.
 struct Call {
@@ -37,12 +25,12 @@ const STRACE: &str = "/usr/bin/strace";
 
 /// Starts the program under strace, with these options. It is strace's first child and has its number.
 fn start(program: &Program, options: &[&str], log: &Path) -> Result<Running> {
-    let log = log.to_str().context("a path in UTF-8")?;
     if !Path::new(STRACE).exists() {
         bail!(Skip("strace is not installed; `cargo xtask test` installs it"));
     }
-    let mut wrapper: Vec<String> = [STRACE, "-D", "-qq", "-o", log].map(Into::into).into();
-    wrapper.extend(options.iter().map(|&option| option.to_string()));
+    let mut wrapper: Vec<OsString> = [STRACE, "-D", "-qq", "-o"].map(OsString::from).into();
+    wrapper.push(log.into());
+    wrapper.extend(options.iter().map(OsString::from));
     Start { wrapper, ..Start::new(Role::Ordinary) }.spawn(program)
 }
 
@@ -66,7 +54,7 @@ fn live(program: &Program, options: &[&str], log: &Path) -> Result<End> {
 fn calls(program: &Program) -> Result<Vec<Call>> {
     let log = tempfile::NamedTempFile::new()?;
     let end = live(program, &[], log.path())?;
-    ensure!(end.outcome == Outcome::Exited(0), "under strace it ended with {end:?}");
+    ensure!(end.status.success(), "under strace it ended with {end:?}");
     let text = wait_for_trace(log.path())?;
     let mut calls: Vec<Call> = Vec::new();
     for line in text.lines() {
@@ -76,20 +64,15 @@ fn calls(program: &Program) -> Result<Vec<Call>> {
         }
     }
     let first = calls.iter().rposition(installs("SIGTERM")).context("it never installs a handler for SIGTERM")?;
-    Ok(calls.split_off(if program.is_emulated() { first } else { 0 }))
+    Ok(calls.split_off(if program.emulator.is_some() { first } else { 0 }))
 }
 
 /// The trace, once the tracer has written all of it: it outlives the program for a moment.
 fn wait_for_trace(log: &Path) -> Result<String> {
-    let start = std::time::Instant::now();
-    loop {
-        let text = std::fs::read_to_string(log)?;
-        let is_whole = text.lines().last().is_some_and(|line| line.starts_with("exit") || line.starts_with("+++"));
-        if is_whole || start.elapsed() > *crate::process::PATIENCE {
-            return Ok(text);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    let is_whole = |text: &str| text.lines().last().is_some_and(|line| line.starts_with("exit") || line.starts_with("+++"));
+    // A trace that stays cut off shows in what is missing.
+    wait::within(wait::patience(), Duration::from_millis(1), || Ok(is_whole(&std::fs::read_to_string(log)?)))?;
+    Ok(std::fs::read_to_string(log)?)
 }
 
 /// Whether a call installs a handler for that signal.
@@ -105,14 +88,10 @@ fn inject(call: &Call, error: &str) -> String {
 
 /// The first system call installs SIGTERM's handler.
 pub fn first_call(program: &Program, _: Role) -> Result<()> {
-    if program.is_emulated() {
+    if program.emulator.is_some() {
         // The emulator's own trace: strace sees the emulator's calls too.
-        let emulator = Program {
-            command: vec![program.command[0].clone(), "-strace".into(), program.command[1].clone()],
-            ..program.clone()
-        };
-        let mut running = Start::new(Role::Ordinary).spawn(&emulator)?;
-        running.wait_until_ready()?;
+        let emulator_options = vec!["-strace".into()];
+        let running = Start { emulator_options, ..Start::new(Role::Ordinary) }.ready(program)?;
         let end = running.terminate()?;
         let first = end.stderr.lines().next().unwrap_or_default();
         ensure!(first.contains("rt_sigaction(15,") || first.contains("rt_sigaction(SIGTERM,"), "it is {first}");
@@ -127,7 +106,9 @@ pub fn first_call(program: &Program, _: Role) -> Result<()> {
 /// It makes no call but those that it documents.
 pub fn documented_calls(program: &Program, _: Role) -> Result<()> {
     for call in calls(program)? {
-        ensure!(DOCUMENTED.contains(&call.name.as_str()), "it calls {}({}", call.name, call.rest);
+        // execve is its start.
+        let is_documented = SYSTEM_CALLS.iter().chain(&["execve"]).any(|name| *name == call.name);
+        ensure!(is_documented, "it calls {}({}", call.name, call.rest);
     }
     Ok(())
 }
@@ -151,7 +132,7 @@ fn exits_without_handler(program: &Program, signal: &str, status: i32) -> Result
     for error in ERRORS {
         let log = tempfile::NamedTempFile::new()?;
         let end = start(program, &[&inject(call, error)], log.path())?.end()?;
-        ensure!(end.outcome == Outcome::Exited(status), "{error}: it ended with {end:?}");
+        ensure!(end.status.code() == Some(status), "{error}: it ended with {end:?}");
     }
     Ok(())
 }
@@ -183,6 +164,6 @@ pub fn survives_once(program: &Program, names: &str) -> Result<()> {
 fn survives_fault(program: &Program, fault: &str) -> Result<()> {
     let log = tempfile::NamedTempFile::new()?;
     let end = live(program, &[fault], log.path()).with_context(|| fault.to_string())?;
-    ensure!(end.outcome == Outcome::Exited(0), "{fault}: it ended with {end:?}");
+    ensure!(end.status.success(), "{fault}: it ended with {end:?}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What the kernel tells of a process, whoever started it.
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use procfs::process::{ProcState, Process};
 use std::fs;
 
@@ -43,6 +44,14 @@ pub fn is_asleep(pid: i32) -> Result<bool> {
     Ok(Process::new(pid)?.stat()?.state()? == ProcState::Sleeping)
 }
 
+/// Whether a process is stopped, as by SIGSTOP.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn is_stopped(pid: i32) -> Result<bool> {
+    Ok(Process::new(pid)?.stat()?.state()? == ProcState::Stopped)
+}
+
 /// How often a process has gone to sleep of its own accord, which is how often it has woken up, and how often it
 /// was made to wait for its turn.
 ///
@@ -76,4 +85,10 @@ pub fn is_zombie(pid: i32) -> bool {
 /// Where there is no such process.
 pub fn zombies(pid: i32) -> Result<usize> {
     Ok(children(pid)?.into_iter().filter(|&child| is_zombie(child)).count())
+}
+
+/// Has this process end quietly once nobody reads what it prints any more, as other programs do.
+pub fn end_with_its_reader() {
+    // SAFETY: no handler is installed; the signal's default is to end the process.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

@@ -1,7 +1,7 @@
 //! What a real client makes of the archive: skopeo, which shares its reading with podman and CRI-O.
 
-use crate::case;
-use crate::layout::{Layout, NO_IMAGE, digest, folder};
+use crate::fact_of_image;
+use crate::layout::{Layout, digest};
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Completion, Trial};
 use serde_json::Value;
@@ -18,15 +18,13 @@ const CASES: [Case; 3] = [
     ("skopeo copies one platform's image from Docker's side of the archive", copies_from_docker),
 ];
 
-pub fn trials() -> Vec<Trial> {
+pub fn trials(image: Option<&Path>) -> Vec<Trial> {
     let trial = |(sentence, check): Case| {
-        case("pause.oci.tar", sentence, move || {
-            let Some(folder) = folder() else { return Ok(Completion::ignored_with(NO_IMAGE)) };
+        fact_of_image(image, "pause.oci.tar", sentence, move |archive| {
             if !Command::new("skopeo").arg("--version").output().is_ok_and(|output| output.status.success()) {
                 return Ok(Completion::ignored_with("skopeo is not installed"));
             }
-            let archive = folder.join("pause.oci.tar");
-            check(&archive, &Layout::read(&archive)?)?;
+            check(archive, &Layout::read(archive)?)?;
             Ok(Completion::Completed)
         })
     };

@@ -1,42 +1,19 @@
 //! Facts of each platform's ELF file: what a kernel of any page size needs, and nothing beyond.
 
-use crate::case;
-use crate::common::{Program, programs};
+use crate::fact;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Completion, Trial};
-use object::Endianness::{self, Big, Little};
+use object::Endianness;
 use object::elf::*;
 use object::read::elf::{FileHeader, ProgramHeader};
-
-/// What a platform's file must be.
-struct Platform {
-    name: &'static str,
-    class: FileClass,
-    byte_order: Endianness,
-    machine: Machine,
-    /// The most that it may weigh, in bytes.
-    budget: u64,
-}
-
-#[rustfmt::skip]
-const PLATFORMS: [Platform; 10] = [
-    Platform { name: "linux/amd64",   class: ELFCLASS64, byte_order: Little, machine: EM_X86_64,    budget: 700 },
-    Platform { name: "linux/arm64",   class: ELFCLASS64, byte_order: Little, machine: EM_AARCH64,   budget: 1024 },
-    Platform { name: "linux/386",     class: ELFCLASS32, byte_order: Little, machine: EM_386,       budget: 1024 },
-    Platform { name: "linux/arm/v7",  class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       budget: 1024 },
-    Platform { name: "linux/arm/v6",  class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       budget: 1024 },
-    Platform { name: "linux/arm/v5",  class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       budget: 1024 },
-    Platform { name: "linux/ppc64le", class: ELFCLASS64, byte_order: Little, machine: EM_PPC64,     budget: 1024 },
-    Platform { name: "linux/s390x",   class: ELFCLASS64, byte_order: Big,    machine: EM_S390,      budget: 1024 },
-    Platform { name: "linux/riscv64", class: ELFCLASS64, byte_order: Little, machine: EM_RISCV,     budget: 1024 },
-    Platform { name: "linux/loong64", class: ELFCLASS64, byte_order: Little, machine: EM_LOONGARCH, budget: 1024 },
-];
+use xtask::platform::{self, Platform};
+use xtask::test::{Order, Program};
 
 /// The largest page that a kernel of any platform has, in bytes.
 const LARGEST_PAGE: u64 = 64 * 1024;
 
 /// Why some cases are about the file that ships only.
-const NOT_TRIMMED: &str = "cargo leaves the linker's padding in; `cargo xtask test` checks the file that ships";
+const NOT_SHIPPED: &str = "cargo leaves the linker's padding in; `cargo xtask test` checks the file that ships";
 
 /// An ELF file, its two classes made one.
 struct File {
@@ -80,16 +57,16 @@ const CASES_OF_SHIPPED: [Case; 2] = [
     ("the file is within the platform's budget", is_within_budget),
 ];
 
-pub fn trials() -> Vec<Trial> {
+pub fn trials(order: &Order) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for program in programs() {
+    for program in order.programs.iter().filter(|program| platform::parse(&program.name).is_ok()) {
         for (sentence, check) in CASES {
-            trials.push(trial(&program, sentence, check));
+            trials.push(trial(program, sentence, check));
         }
         for (sentence, check) in CASES_OF_SHIPPED {
-            trials.push(match program.is_from_cargo() {
-                true => case(&program.platform, sentence, || Ok(Completion::ignored_with(NOT_TRIMMED))),
-                false => trial(&program, sentence, check),
+            trials.push(match order.shipped {
+                true => trial(program, sentence, check),
+                false => fact(&program.name, sentence, || Ok(Completion::ignored_with(NOT_SHIPPED))),
             });
         }
     }
@@ -98,17 +75,15 @@ pub fn trials() -> Vec<Trial> {
 
 fn trial(program: &Program, sentence: &str, check: fn(&File, &Platform) -> Result<()>) -> Trial {
     let program = program.clone();
-    case(&program.platform.clone(), sentence, move || {
-        let platform = PLATFORMS.iter().find(|platform| platform.name == program.platform);
-        let platform = platform.context("there is no such platform in tests/image/elf.rs")?;
-        check(&File::read(&program)?, platform)?;
+    fact(&program.name.clone(), sentence, move || {
+        check(&File::read(&program)?, platform::parse(&program.name)?)?;
         Ok(Completion::Completed)
     })
 }
 
 impl File {
     fn read(program: &Program) -> Result<Self> {
-        let bytes = std::fs::read(program.file()).with_context(|| format!("can't read {:?}", program.file()))?;
+        let bytes = std::fs::read(&program.file).with_context(|| format!("can't read {}", program.file.display()))?;
         match bytes.get(4) {
             Some(&class) if class == ELFCLASS32.0 => Self::parse::<FileHeader32<Endianness>>(&bytes),
             _ => Self::parse::<FileHeader64<Endianness>>(&bytes),

@@ -1,19 +1,17 @@
 //! Facts of the image, read from its folder and from its archive: all that a client relies on, and nothing beyond.
 
-use crate::case;
-use crate::common::programs;
+use crate::fact_of_image;
 use anyhow::{Context, Result, ensure};
+use contract::PULL_BUDGET;
 use flate2::read::GzDecoder;
 use libtest_mimic::{Completion, Trial};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// The most that manifest, config and layer of a platform may weigh together, in bytes.
-const BUDGET: u64 = 1460;
+use xtask::digest::sha256;
+use xtask::test::Program;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -21,10 +19,7 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const NAME: &str = "org.opencontainers.image.ref.name";
 
-/// Why nothing can be said of an image.
-pub const NO_IMAGE: &str = "PAUSE_IMAGE names no folder with an image";
-
-type Case = (&'static str, fn(&Layout) -> Result<()>);
+type Case = (&'static str, fn(&Layout, &[Program]) -> Result<()>);
 
 /// The cases about the folder and about the archive.
 const CASES: [Case; 13] = [
@@ -46,7 +41,7 @@ const CASES: [Case; 13] = [
 /// The cases about the archive only.
 const CASES_OF_ARCHIVE: [Case; 3] = [
     ("the archive holds what the folder holds, and Docker's manifest.json", is_the_folder),
-    ("the archive's entries are sorted, root's without names, and at time 0", has_plain_entries),
+    ("the archive's entries are sorted, root's without names, and at time 0, folders too", has_plain_entries),
     ("Docker's manifest.json names one platform's config and layer, and the index's names", suits_docker),
 ];
 
@@ -67,23 +62,17 @@ pub struct Image {
     pub layer: Vec<u8>,
 }
 
-pub fn trials() -> Vec<Trial> {
-    let of_folder = CASES.map(|(sentence, check)| trial("pause.oci", sentence, check));
-    let of_archive = CASES.into_iter().chain(CASES_OF_ARCHIVE);
-    of_folder.into_iter().chain(of_archive.map(|(sentence, check)| trial("pause.oci.tar", sentence, check))).collect()
-}
-
-fn trial(name: &'static str, sentence: &str, check: fn(&Layout) -> Result<()>) -> Trial {
-    case(name, sentence, move || {
-        let Some(folder) = folder() else { return Ok(Completion::ignored_with(NO_IMAGE)) };
-        check(&Layout::read(&folder.join(name))?)?;
-        Ok(Completion::Completed)
-    })
-}
-
-/// The folder that holds the image.
-pub fn folder() -> Option<PathBuf> {
-    std::env::var_os("PAUSE_IMAGE").map(PathBuf::from)
+pub fn trials(image: Option<&Path>, programs: &[Program]) -> Vec<Trial> {
+    let trial = |name, (sentence, check): Case| {
+        let programs = programs.to_vec();
+        fact_of_image(image, name, sentence, move |path| {
+            check(&Layout::read(path)?, &programs)?;
+            Ok(Completion::Completed)
+        })
+    };
+    let of_folder = CASES.map(|case| trial("pause.oci", case));
+    let of_archive = CASES.into_iter().chain(CASES_OF_ARCHIVE).map(|case| trial("pause.oci.tar", case));
+    of_folder.into_iter().chain(of_archive).collect()
 }
 
 impl Layout {
@@ -95,6 +84,9 @@ impl Layout {
             let file = File::open(path).with_context(|| format!("can't open {}", path.display()))?;
             for entry in tar::Archive::new(file).entries()? {
                 let mut entry = entry?;
+                if entry.header().entry_type().is_dir() {
+                    continue;
+                }
                 let mut content = Vec::new();
                 entry.read_to_end(&mut content)?;
                 files.insert(String::from_utf8(entry.path_bytes().into_owned())?, content);
@@ -200,17 +192,16 @@ fn platform(value: &Value) -> Result<String> {
 
 /// The digest of some bytes, as descriptors write it.
 pub fn digest(bytes: &[u8]) -> String {
-    let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hash}")
+    format!("sha256:{}", sha256(bytes))
 }
 
-fn is_marked(layout: &Layout) -> Result<()> {
+fn is_marked(layout: &Layout, _: &[Program]) -> Result<()> {
     let mark = layout.json("oci-layout")?;
     ensure!(mark == json!({ "imageLayoutVersion": "1.0.0" }), "oci-layout holds {mark}");
     Ok(())
 }
 
-fn names_one_index(layout: &Layout) -> Result<()> {
+fn names_one_index(layout: &Layout, _: &[Program]) -> Result<()> {
     let index = layout.json("index.json")?;
     ensure!(index["schemaVersion"] == 2 && index["mediaType"] == INDEX, "index.json is {index}");
     let named = layout.named()?;
@@ -237,7 +228,7 @@ fn descriptors(layout: &Layout) -> Result<Vec<(&'static str, Value)>> {
     Ok(all)
 }
 
-fn has_right_descriptors(layout: &Layout) -> Result<()> {
+fn has_right_descriptors(layout: &Layout, _: &[Program]) -> Result<()> {
     for (media_type, descriptor) in descriptors(layout)? {
         let blob = layout.blob(&descriptor)?;
         ensure!(descriptor["digest"] == digest(blob), "{descriptor} is {}", digest(blob));
@@ -247,7 +238,7 @@ fn has_right_descriptors(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn has_no_other_files(layout: &Layout) -> Result<()> {
+fn has_no_other_files(layout: &Layout, _: &[Program]) -> Result<()> {
     let mut known = BTreeSet::from(["oci-layout".into(), "index.json".into(), "manifest.json".into()]);
     for (_, descriptor) in descriptors(layout)? {
         known.insert(Layout::path_of(&descriptor)?);
@@ -257,16 +248,16 @@ fn has_no_other_files(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn has_every_platform(layout: &Layout) -> Result<()> {
+fn has_every_platform(layout: &Layout, programs: &[Program]) -> Result<()> {
     let platforms: Vec<_> = layout.images()?.iter().map(Image::platform).collect::<Result<_>>()?;
-    for program in programs() {
-        ensure!(platforms.contains(&program.platform), "{} is not among {platforms:?}", program.platform);
+    for program in programs {
+        ensure!(platforms.contains(&program.name), "{} is not among {platforms:?}", program.name);
     }
     ensure!(platforms.iter().collect::<BTreeSet<_>>().len() == platforms.len(), "one is there twice: {platforms:?}");
     Ok(())
 }
 
-fn has_annotations(layout: &Layout) -> Result<()> {
+fn has_annotations(layout: &Layout, _: &[Program]) -> Result<()> {
     let index: Value = serde_json::from_slice(&layout.index()?)?;
     let said = &index["annotations"];
     ensure!(said["org.opencontainers.image.title"] == "pause", "{said}");
@@ -279,7 +270,7 @@ fn has_annotations(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn agrees_on_platforms(layout: &Layout) -> Result<()> {
+fn agrees_on_platforms(layout: &Layout, _: &[Program]) -> Result<()> {
     for image in layout.images()? {
         let (index, config) = (image.platform()?, platform(&image.config)?);
         ensure!(index == config, "the index says {index}, the config {config}");
@@ -289,7 +280,7 @@ fn agrees_on_platforms(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn starts_pause(layout: &Layout) -> Result<()> {
+fn starts_pause(layout: &Layout, _: &[Program]) -> Result<()> {
     for image in layout.images()? {
         let (platform, config) = (image.platform()?, &image.config["config"]);
         let expected = json!({ "Entrypoint": ["/pause"], "User": "65535:65535" });
@@ -298,7 +289,7 @@ fn starts_pause(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn has_right_diff_ids(layout: &Layout) -> Result<()> {
+fn has_right_diff_ids(layout: &Layout, _: &[Program]) -> Result<()> {
     for image in layout.images()? {
         let (platform, rootfs) = (image.platform()?, &image.config["rootfs"]);
         let expected = json!({ "type": "layers", "diff_ids": [digest(&image.archive()?)] });
@@ -307,7 +298,7 @@ fn has_right_diff_ids(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn holds_one_file(layout: &Layout) -> Result<()> {
+fn holds_one_file(layout: &Layout, _: &[Program]) -> Result<()> {
     for image in layout.images()? {
         let platform = image.platform()?;
         let archive = image.archive()?;
@@ -332,20 +323,20 @@ fn is_plain(header: &tar::Header) -> Result<bool> {
     Ok(header.uid()? == 0 && header.gid()? == 0 && header.mtime()? == 0 && !has_names)
 }
 
-fn holds_the_program(layout: &Layout) -> Result<()> {
+fn holds_the_program(layout: &Layout, programs: &[Program]) -> Result<()> {
     let images = layout.images()?;
-    for program in programs().into_iter().filter(|program| !program.is_from_cargo()) {
-        let image = images.iter().find(|image| image.platform().is_ok_and(|name| name == program.platform));
-        let archive = image.with_context(|| format!("there is no image for {}", program.platform))?.archive()?;
+    for program in programs {
+        let image = images.iter().find(|image| image.platform().is_ok_and(|name| name == program.name));
+        let archive = image.with_context(|| format!("there is no image for {}", program.name))?.archive()?;
         let mut entries = tar::Archive::new(archive.as_slice());
         let mut content = Vec::new();
         entries.entries()?.next().context("the layer is empty")??.read_to_end(&mut content)?;
-        ensure!(content == fs::read(program.file())?, "{}: the layer holds another file", program.platform);
+        ensure!(content == fs::read(&program.file)?, "{}: the layer holds another file", program.name);
     }
     Ok(())
 }
 
-fn compresses_without_traces(layout: &Layout) -> Result<()> {
+fn compresses_without_traces(layout: &Layout, _: &[Program]) -> Result<()> {
     for image in layout.images()? {
         let decoder = GzDecoder::new(image.layer.as_slice());
         let header = decoder.header().context("the layer is not compressed with gzip")?;
@@ -355,18 +346,18 @@ fn compresses_without_traces(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn is_within_budget(layout: &Layout) -> Result<()> {
+fn is_within_budget(layout: &Layout, _: &[Program]) -> Result<()> {
     for image in layout.images()? {
         let parts =
             [&image.descriptor["size"], &image.manifest["config"]["size"], &image.manifest["layers"][0]["size"]];
         let sizes: Option<Vec<_>> = parts.iter().map(|size| size.as_u64()).collect();
         let sum: u64 = sizes.context("a size is a number")?.iter().sum();
-        ensure!(sum <= BUDGET, "{} is {sum} bytes, over {BUDGET}", image.platform()?);
+        ensure!(sum <= PULL_BUDGET, "{} is {sum} bytes, over {PULL_BUDGET}", image.platform()?);
     }
     Ok(())
 }
 
-fn is_the_folder(archive: &Layout) -> Result<()> {
+fn is_the_folder(archive: &Layout, _: &[Program]) -> Result<()> {
     let folder = Layout::read(&archive.path.with_extension(""))?;
     let mut files = archive.files.clone();
     files.remove("manifest.json").context("manifest.json is missing")?;
@@ -375,18 +366,24 @@ fn is_the_folder(archive: &Layout) -> Result<()> {
     Ok(())
 }
 
-fn has_plain_entries(archive: &Layout) -> Result<()> {
+fn has_plain_entries(archive: &Layout, _: &[Program]) -> Result<()> {
     let mut paths = Vec::new();
     for entry in tar::Archive::new(File::open(&archive.path)?).entries()? {
         let entry = entry?;
-        ensure!(entry.header().entry_type().is_file() && is_plain(entry.header())?, "{:?}", entry.header());
-        paths.push(entry.path_bytes().into_owned());
+        let kind = entry.header().entry_type();
+        ensure!((kind.is_file() || kind.is_dir()) && is_plain(entry.header())?, "{:?}", entry.header());
+        paths.push(String::from_utf8(entry.path_bytes().into_owned())?);
     }
     ensure!(paths.is_sorted(), "the entries are not sorted");
+    // A user who is not root can't unpack a folder that has no entry: skopeo gives it to root.
+    for (path, end) in paths.iter().flat_map(|path| path.match_indices('/').map(move |(end, _)| (path, end))) {
+        let folder = &path[..=end];
+        ensure!(paths.iter().any(|path| path == folder), "there is no entry for {folder}");
+    }
     Ok(())
 }
 
-fn suits_docker(archive: &Layout) -> Result<()> {
+fn suits_docker(archive: &Layout, _: &[Program]) -> Result<()> {
     let manifest = archive.json("manifest.json")?;
     let entries = list(&manifest)?;
     ensure!(entries.len() == 1, "manifest.json has {} entries", entries.len());
