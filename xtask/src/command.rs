@@ -65,12 +65,17 @@ pub fn main<Arguments: Parser>(
             return end(Ok(()));
         }
     };
+    start(|shell| run(shell, arguments))
+}
+
+/// Runs a command whose arguments have been read, in the checkout that the caller is in.
+pub fn start(run: impl FnOnce(&Shell) -> Result<()>) -> ExitCode {
     // What a command has begun to write must not stay behind half-written.
     let handler = ctrlc::set_handler(|| {
         output::abandon();
         std::process::exit(INTERRUPTED)
     });
-    end(handler.context("can't handle interrupts").and_then(|()| run(&repository()?, arguments)))
+    end(handler.context("can't handle interrupts").and_then(|()| run(&repository()?)))
 }
 
 /// The main function of a command that has a crate of its own.

@@ -1,7 +1,6 @@
 //! `cargo xtask`: the one door to everything that one does with pause beside writing it.
 
 use clap::{Parser, Subcommand};
-use std::ffi::OsString;
 use std::process::ExitCode;
 use xtask::{build, command, image, proofs, test};
 
@@ -18,16 +17,17 @@ enum Command {
     Build(build::Arguments),
     Image(image::Arguments),
     Test(test::Arguments),
-    /// A command with a crate of its own, and its arguments
-    #[command(external_subcommand)]
-    Proof(Vec<OsString>),
 }
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    // Its own parser reads all that follows, `--help` too.
+    if let Some(proof) = words.next().and_then(|name| proofs::find(&name)) {
+        return command::start(|shell| proof.run(shell, words));
+    }
     command::main(proofs::list, |shell, Arguments { command }| match command {
         Command::Build(arguments) => build::run(shell, &arguments),
         Command::Image(arguments) => image::run(shell, &arguments),
         Command::Test(arguments) => test::run(shell, &arguments),
-        Command::Proof(words) => proofs::run(shell, &words),
     })
 }

@@ -2,14 +2,13 @@
 
 use crate::command::{Failed, Misuse};
 use anyhow::{Context, Result, bail};
-use clap::{Arg, ArgAction};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::Command;
 use std::sync::OnceLock;
 use xshell::Shell;
 
 /// A command that proves or measures something.
-struct Proof {
+pub struct Proof {
     /// Its name, which is its package's too.
     name: &'static str,
     /// What it does.
@@ -48,34 +47,32 @@ pub fn describe(command: clap::Command) -> clap::Command {
 
 /// Adds all of them to a list of commands.
 pub fn list(command: clap::Command) -> clap::Command {
-    let subcommand = |proof: &Proof| {
-        // Its own parser reads all that follows, `--help` too.
-        let rest = Arg::new("").action(ArgAction::Append).num_args(0..).allow_hyphen_values(true);
-        let rest = rest.trailing_var_arg(true).value_parser(clap::value_parser!(OsString));
-        clap::Command::new(proof.name).about(proof.about).disable_help_flag(true).arg(rest)
-    };
-    command.subcommands(PROOFS.iter().map(subcommand))
+    command.subcommands(PROOFS.iter().map(|proof| clap::Command::new(proof.name).about(proof.about)))
 }
 
-/// Runs one of them: its name, and its arguments. Its exit status becomes this program's.
-///
-/// # Errors
-/// Where there is none of that name, or it can't run here, or it fails.
-pub fn run(shell: &Shell, words: &[OsString]) -> Result<()> {
-    let (name, arguments) = words.split_first().context("a name")?;
-    let Some(proof) = PROOFS.iter().find(|proof| name == proof.name) else {
-        bail!(Misuse(format!("there is no command {name:?}; `cargo xtask --help` lists all")));
-    };
-    if proof.only_linux && !cfg!(target_os = "linux") {
-        bail!(Misuse(format!("`cargo xtask {}` works on Linux; `cargo xtask image` does here, too", proof.name)));
-    }
-    let manifest = shell.current_dir().join("Cargo.toml");
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    command.args(["run", "--quiet", "--target", "host-tuple", "--package", proof.name, "--manifest-path"]);
-    let status = command.arg(manifest).arg("--").args(arguments).status().context("can't start cargo")?;
-    match status.code() {
-        Some(0) => Ok(()),
-        Some(code) => bail!(Failed(u8::try_from(code).unwrap_or(1))),
-        None => bail!("`cargo xtask {}` was killed: {status}", proof.name),
+/// The one of that name.
+pub fn find(name: &OsStr) -> Option<&'static Proof> {
+    PROOFS.iter().find(|proof| name == proof.name)
+}
+
+impl Proof {
+    /// Runs it with these arguments. Its exit status becomes this program's.
+    ///
+    /// # Errors
+    /// Where it can't run here, or fails.
+    pub fn run(&self, shell: &Shell, arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+        let name = self.name;
+        if self.only_linux && !cfg!(target_os = "linux") {
+            bail!(Misuse(format!("`cargo xtask {name}` works on Linux; `cargo xtask image` does here, too")));
+        }
+        let manifest = shell.current_dir().join("Cargo.toml");
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        command.args(["run", "--quiet", "--target", "host-tuple", "--package", name, "--manifest-path"]);
+        let status = command.arg(manifest).arg("--").args(arguments).status().context("can't start cargo")?;
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(code) => bail!(Failed(u8::try_from(code).unwrap_or(1))),
+            None => bail!("`cargo xtask {name}` was killed: {status}"),
+        }
     }
 }

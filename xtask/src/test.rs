@@ -91,7 +91,8 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let program = match &arguments.against {
             Some(path) => Program { name: platform::native()?.name.into(), file: path.clone(), emulator: None },
             None => {
-                proofs::run(shell, &["bench".into(), "--floor".into()])?;
+                let bench = proofs::find("bench".as_ref()).context("it is in the list")?;
+                bench.run(shell, ["--floor".into()])?;
                 Program { name: "floor".into(), file: floor::build(shell)?, emulator: None }
             }
         };

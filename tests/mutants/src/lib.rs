@@ -2,10 +2,17 @@
 //!
 //! A test that passes on one of them, where it should fail, proves nothing.
 
-use anyhow::{Context, Result, ensure};
+mod edit;
+mod table;
+
+pub use edit::Edit;
+pub use table::{Caught, DEAF, MUTANTS, NO_REAPING};
+
+use anyhow::{Context, Result, bail};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use xshell::{Shell, cmd};
+use xtask::sources;
 
 /// A change to the program's source.
 #[derive(Debug)]
@@ -14,77 +21,46 @@ pub struct Mutant {
     pub name: &'static str,
     /// The file that is changed, relative to the repository.
     pub file: &'static str,
-    /// The text that is replaced; it occurs once.
-    pub from: &'static str,
-    /// What replaces it.
-    pub to: &'static str,
+    /// The changes.
+    pub edits: &'static [Edit],
+    /// What must notice it.
+    pub caught: Caught,
 }
 
-/// Adopts orphans, and leaves them zombies.
-pub static NO_REAPING: Mutant =
-    Mutant { name: "no reaping", file: "src/main.rs", from: "SIGCHLD => return reap(),", to: "SIGCHLD => return," };
-
-/// Carries on when told to go.
-pub static DEAF: Mutant = Mutant {
-    name: "deaf to SIGTERM",
-    file: "src/main.rs",
-    from: "SIGINT => say(&INTERRUPT),",
-    to: "SIGINT => say(&INTERRUPT),\n        SIGTERM => return,",
-};
-
-/// What the program is built from, beside the configuration that cargo finds in the folders above.
-const SOURCES: [&str; 5] = ["Cargo.toml", "Cargo.lock", "build.rs", "linker.ld", "src"];
+impl Mutant {
+    /// The name as part of a file name.
+    pub fn file_name(&self) -> String {
+        self.name.replace(' ', "-")
+    }
+}
 
 /// Builds a mutant for this machine. Returns where the binary is.
 ///
 /// # Errors
-/// Where the text to replace is not there, or the mutant does not build.
+/// Where the mutant no longer fits the program, or does not build.
 pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     let repository = shell.current_dir();
-    let folder = repository.join("target/mutants").join(mutant.name.replace(' ', "-"));
+    let folder = repository.join("target/mutants").join(mutant.file_name());
     shell.remove_path(&folder)?;
-    for source in SOURCES {
-        copy(&repository.join(source), &folder.join(source))?;
+    sources::copy(&repository, &folder)?;
+    let source = folder.join(mutant.file);
+    let mut text = fs::read_to_string(&source)?;
+    for edit in mutant.edits {
+        text = edit.apply(&text).with_context(|| format!("the mutant \"{}\" no longer fits", mutant.name))?;
     }
-    // The other packages are not copied.
-    replace_once(&folder.join("Cargo.toml"), r#"members = [".", "tests/boot", "xtask"]"#, r#"members = ["."]"#)?;
-    replace_once(&folder.join(mutant.file), mutant.from, mutant.to)
-        .with_context(|| format!("the mutant \"{}\" no longer fits the program", mutant.name))?;
+    fs::write(&source, text)?;
     let manifest = folder.join("Cargo.toml");
-    let output = cmd!(
+    let build = cmd!(
         shell,
-        "cargo build --quiet --release --package pause --manifest-path {manifest} --target-dir target/mutants/build"
-    )
-    .env_remove("RUSTFLAGS")
-    .env_remove("CARGO_ENCODED_RUSTFLAGS")
-    .ignore_status()
-    .output()?;
-    let messages = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "can't build the mutant \"{}\": {messages}", mutant.name);
+        "cargo build --quiet --release --package pause --bin pause --target host-tuple --manifest-path {manifest} --target-dir target/mutants/build"
+    );
+    // They would replace the flags of .cargo/config.toml, which cargo finds in the folders above.
+    let output = build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").quiet().ignore_status().output()?;
+    if !output.status.success() {
+        bail!("can't build the mutant \"{}\": {}", mutant.name, String::from_utf8_lossy(&output.stderr));
+    }
+    let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
     let binary = folder.join("pause");
-    fs::copy(repository.join("target/mutants/build/release/pause"), &binary)?;
+    fs::copy(repository.join(format!("target/mutants/build/{host}/release/pause")), &binary)?;
     Ok(binary)
-}
-
-/// Copies a file, or a folder with all that is in it.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    if from.is_file() {
-        fs::create_dir_all(to.parent().context("a file in a folder")?)?;
-        fs::copy(from, to)?;
-        return Ok(());
-    }
-    for entry in fs::read_dir(from).with_context(|| format!("can't read {}", from.display()))? {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))?;
-    }
-    Ok(())
-}
-
-/// Replaces a text that occurs once in a file.
-fn replace_once(file: &Path, from: &str, to: &str) -> Result<()> {
-    let text = fs::read_to_string(file)?;
-    let count = text.matches(from).count();
-    ensure!(count == 1, "{} has `{from}` {count} times, not once", file.display());
-    fs::write(file, text.replace(from, to))?;
-    Ok(())
 }

@@ -1,110 +1,88 @@
-//! `cargo xtask mutants`: proves that the tests bite. Each mutant of the program has to fail the case, or
-//! the link, that is there to catch it.
+//! `cargo xtask mutants`: proves that the tests bite. Each mutant of the program has to fail the cases, or the link,
+//! that are there to catch it.
 
-use crate::install;
-use crate::mutant::{self, DEAF, Mutant, NO_REAPING};
 use anyhow::{Result, bail, ensure};
-use xshell::{Shell, cmd};
+use behaviour::{CASES, Case, Skip};
+use harness::{Program, Role, wait};
+use mutants::{Caught, MUTANTS, Mutant, build};
+use std::process::ExitCode;
+use std::thread;
+use xshell::Shell;
+use xtask::command::{self, Misuse};
+use xtask::needs::Needs;
+use xtask::say;
 
-/// Break the program on purpose, in every way that the tests claim to notice
 #[derive(clap::Args)]
-pub struct Arguments {}
-
-/// What catches a mutant.
-enum Caught {
-    /// Every case whose name contains this fails.
-    ByCase(&'static str),
-    /// The link fails, and the linker's message contains this.
-    ByLink(&'static str),
+struct Arguments {
+    /// Only mutants whose names contain this
+    filter: Option<String>,
 }
 
-use Caught::{ByCase, ByLink};
-
 /// How many seconds a case waits for something that a mutant never does.
-const PATIENCE: &str = "5";
+const PATIENCE: u64 = 5;
 
-const MAIN: &str = "src/main.rs";
-const MESSAGE: &str = "src/message.rs";
-const SYS: &str = "src/sys.rs";
+fn main() -> ExitCode {
+    harness::assistant::run_if_asked();
+    command::main_of_proof("mutants", run)
+}
 
-#[rustfmt::skip]
-static MUTANTS: &[(&Mutant, Caught)] = &[
-    (&NO_REAPING, ByCase("reaps a single orphan")),
-    (&DEAF, ByCase("says so and exits with 0 on SIGTERM")),
-    (&Mutant { name: "reaping one child at a time", file: MAIN, from: "while sys::reap_one() {}", to: "sys::reap_one();" },
-     ByCase("reaps orphans that died while it was stopped")),
-    (&Mutant { name: "not reaping at start", file: MAIN, from: "    handle(SIGCHLD as c_int);\n\n", to: "" },
-     ByCase("reaps at start the children that died before")),
-    (&Mutant { name: "waking up when a child stops", file: SYS, from: "SA_NOCLDSTOP.into()", to: "(SA_NOCLDSTOP & 0).into()" },
-     ByCase("is not woken by a child that merely stops")),
-    (&Mutant { name: "writing without asking", file: MESSAGE, from: "if poll.revents == POLLOUT as _ {", to: "if poll.revents == POLLOUT as _ || true {" },
-     ByCase("if the pipe that is its stderr is full")),
-    (&Mutant { name: "mask not cleared", file: MAIN, from: "    sys::set_signal_mask(&action.sa_mask);\n", to: "" },
-     ByCase("if started with every signal blocked")),
-    (&Mutant { name: "SIGINT before SIGTERM", file: MAIN, from: "(SIGTERM, action) != 0 {\n        return 2;\n    }\n    if sys::sigaction(SIGINT, action) != 0 {\n        return 1;", to: "(SIGINT, action) != 0 {\n        return 1;\n    }\n    if sys::sigaction(SIGTERM, action) != 0 {\n        return 2;" },
-     ByCase("installs SIGTERM's handler by its first system call")),
-    (&Mutant { name: "ending if getpid fails", file: MAIN, from: "    if sys::getpid() != 1 {", to: "    if sys::getpid() < 0 {\n        return 1;\n    }\n    if sys::getpid() != 1 {" },
-     ByCase("SIGTERM if getpid fails")),
-    (&Mutant { name: "statuses mixed up", file: MAIN, from: "return 1;", to: "return 2;" },
-     ByCase("exits with 1 if SIGINT's handler can't be installed")),
-    (&Mutant { name: "busy", file: MAIN, from: "        sys::pause();", to: "        sys::getpid();" },
-     ByCase("sleeps and never wakes up")),
-    (&Mutant { name: "exiting once and for all", file: SYS, from: "loop {\n        // SAFETY: the call does not return, unless a filter makes it fail; then it is tried again.\n        unsafe { raw_syscall!(Sysno::exit, status) };\n    }", to: "unsafe { raw_syscall!(Sysno::exit, status) };\n    loop {}" },
-     ByCase("if exit fails once")),
-    (&Mutant { name: "asking itself for the version", file: MAIN, from: "(1..argc)", to: "(0..argc)" },
-     ByCase("does not take its own name for an argument")),
-    (&Mutant { name: "particular about case", file: MAIN, from: " || word == *b\"-V\\0\\0\"", to: "" },
-     ByCase("prints its name and version on -v and -V")),
-    (&Mutant { name: "one relocation left in", file: MAIN, from: "        say(&WARNING);", to: "        static TEXTS: [&str; 2] = [\"1\\n\", \"some\\n\"];\n        let text = TEXTS[sys::getpid() as usize & 1];\n        unsafe { sys::write(2, text.as_ptr(), text.len()) };" },
-     ByLink("the program needs a relocation")),
-    (&Mutant { name: "writable data", file: MAIN, from: "        sys::pause();", to: "        static WAKES: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);\n        WAKES.fetch_add(1, core::sync::atomic::Ordering::Relaxed);\n        sys::pause();" },
-     ByLink("the program has writable data")),
-    (&Mutant { name: "a panic within reach", file: MAIN, from: "        say(&WARNING);", to: "        say([&WARNING, &WARNING][sys::getpid() as usize]);" },
-     ByLink("pause_must_not_contain_a_panic")),
-];
+fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let chosen: Vec<_> = MUTANTS.iter().filter(|mutant| mutant.name.contains(filter)).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+        bail!(Misuse(format!("no mutant has {filter:?} in its name; there are {}", names.join(", "))));
+    }
+    let mut needs = Needs::of("cargo xtask mutants");
+    needs.file("/usr/bin/strace", "strace", "make system calls fail");
+    needs.provide(shell)?;
 
-/// Runs the command.
-///
-/// # Errors
-/// Where a mutant gets away.
-pub fn run(shell: &Shell, _: &Arguments) -> Result<()> {
-    install::ensure(shell, "/usr/bin/strace", &["strace"], "make system calls fail")?;
+    wait::set_patience(PATIENCE);
     let mut survivors = Vec::new();
-    for (mutant, caught) in MUTANTS {
-        match catch(shell, mutant, caught) {
-            Ok(()) => println!("caught: {}", mutant.name),
+    for mutant in &chosen {
+        match catch(shell, mutant) {
+            Ok(()) => say!("caught: {}", mutant.name),
             Err(error) => {
-                println!("got away: {}: {error:#}", mutant.name);
+                say!("got away: {}: {error:#}", mutant.name);
                 survivors.push(mutant.name);
             }
         }
     }
-    println!("{} passed, {} failed", MUTANTS.len() - survivors.len(), survivors.len());
+    say!("{} passed, {} failed", chosen.len() - survivors.len(), survivors.len());
     ensure!(survivors.is_empty(), "the tests did not catch: {}", survivors.join(", "));
     Ok(())
 }
 
 /// Fails where the mutant is not caught by what should catch it.
-fn catch(shell: &Shell, mutant: &Mutant, caught: &Caught) -> Result<()> {
-    match caught {
-        ByLink(message) => match mutant::build(shell, mutant) {
-            Ok(_) => bail!("it links"),
-            Err(error) => {
-                ensure!(format!("{error:#}").contains(message), "the link fails for another reason: {error:#}")
-            }
-        },
-        ByCase(name) => {
-            let program = mutant::build(shell, mutant)?;
-            let output = cmd!(shell, "cargo test --quiet --package pause --test behaviour -- {name}")
-                .env("PAUSE_PROGRAMS", format!("mutant={}", program.display()))
-                .env("PAUSE_PATIENCE", PATIENCE)
-                .ignore_status()
-                .output()?;
-            let text = String::from_utf8_lossy(&output.stdout);
-            let results: Vec<_> = text.lines().filter(|line| line.starts_with("test [mutant]")).collect();
-            ensure!(!results.is_empty(), "there is no case \"{name}\": {}", String::from_utf8_lossy(&output.stderr));
-            ensure!(results.iter().all(|line| line.ends_with("FAILED")), "it passes: {text}");
+fn catch(shell: &Shell, mutant: &Mutant) -> Result<()> {
+    match (mutant.caught, build(shell, mutant)) {
+        (Caught::ByLink(_), Ok(_)) => bail!("it links"),
+        (Caught::ByLink(message), Err(error)) => {
+            ensure!(format!("{error:#}").contains(message), "the link fails for another reason: {error:#}");
+            Ok(())
+        }
+        (Caught::ByCase(name), program) => {
+            let program = Program { name: mutant.name.into(), file: program?, emulator: None };
+            is_noticed(&program, name)
         }
     }
-    Ok(())
+}
+
+/// Fails where a case with that name passes, in one role or another, or where there is none. All run at once: most
+/// wait for what never happens.
+fn is_noticed(program: &Program, name: &str) -> Result<()> {
+    let cases = CASES.iter().filter(|case| case.name.contains(name));
+    let runs: Vec<_> = cases.flat_map(|case| case.roles.iter().map(move |&role| (case, role))).collect();
+    ensure!(!runs.is_empty(), "there is no case \"{name}\"");
+    let run = |&(case, role): &(&'static Case, Role)| match (case.run)(program, role) {
+        Ok(()) => bail!("it {}", case.name),
+        Err(error) => {
+            ensure!(!error.is::<Skip>(), "it {}: {error}", case.name);
+            Ok(())
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = runs.iter().map(|case| scope.spawn(move || run(case))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("a case does not panic"))
+    })
 }
