@@ -6,7 +6,6 @@
 use crate::wait;
 use anyhow::{Context, Result, ensure};
 use nix::libc;
-use procfs::process::Process;
 use std::ffi::CString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,6 +13,12 @@ use std::os::unix::net::UnixStream;
 
 /// As an argument, it turns this executable into an assistant.
 const ROLE: &str = "--assistant";
+
+/// What it says when it has done what it was told.
+const DONE: &str = "done";
+
+/// What it says when it could not.
+const FAILED: &str = "fork failed";
 
 /// What orphans do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub(crate) struct Exec {
 /// An assistant that runs.
 pub struct Assistant {
     commands: BufReader<UnixStream>,
+    /// Its number, once it has told it.
+    pid: Option<i32>,
 }
 
 /// Prepares an assistant.
@@ -68,7 +75,7 @@ impl Exec {
 
     /// The assistant is on its way; this end of its commands is not needed here any more.
     pub fn started(self, commands: UnixStream) -> Assistant {
-        Assistant { commands: BufReader::new(commands) }
+        Assistant { commands: BufReader::new(commands), pid: None }
     }
 }
 
@@ -92,11 +99,15 @@ impl Assistant {
         Ok(())
     }
 
-    /// Whether this process is it, and lives.
-    pub fn is(&self, pid: i32) -> bool {
-        // Of a zombie nothing is left but its number.
-        let words = Process::new(pid).and_then(|process| process.cmdline());
-        words.is_ok_and(|words| words.get(1).is_some_and(|word| word == ROLE))
+    /// Its number outside of its namespace.
+    ///
+    /// # Errors
+    /// Where it never started.
+    pub fn pid(&mut self) -> Result<i32> {
+        if self.pid.is_none() {
+            self.pid = Some(self.read()?.parse().context("the assistant does not tell its number")?);
+        }
+        self.pid.context("told above")
     }
 
     /// Waits for what was started.
@@ -104,10 +115,18 @@ impl Assistant {
     /// # Errors
     /// Where that failed, or it is gone.
     pub fn wait(&mut self) -> Result<()> {
+        self.pid()?;
+        let answer = self.read()?;
+        ensure!(answer == DONE, "the assistant said {answer:?}");
+        Ok(())
+    }
+
+    /// The next line that it says.
+    fn read(&mut self) -> Result<String> {
         let mut line = String::new();
         self.commands.read_line(&mut line).context("the assistant does not answer")?;
-        ensure!(line == "done\n", "the assistant said {line:?}");
-        Ok(())
+        ensure!(line.ends_with('\n'), "the assistant is gone");
+        Ok(line.trim_end().into())
     }
 }
 
@@ -116,20 +135,28 @@ pub fn run_if_asked() {
     if std::env::args_os().nth(1).is_none_or(|word| word != ROLE) {
         return;
     }
+    // Where /proc shows the namespace outside, this is its number there.
+    let pid = std::fs::read_link("/proc/self").unwrap_or_default();
+    say(&pid.to_string_lossy());
     for line in std::io::stdin().lines() {
         let Ok(line) = line else { break };
         let order = line.split_once(' ').and_then(|(word, count)| {
             let (kind, _) = Orphans::ALL.iter().find(|(_, name)| *name == word)?;
             Some((*kind, count.parse().ok()?))
         });
-        let answer = match order {
+        say(match order {
             Some((kind, count)) => make_orphans(count, kind),
-            None => "what?\n",
-        };
-        // SAFETY: the kernel reads the answer.
-        unsafe { libc::write(0, answer.as_ptr().cast(), answer.len()) };
+            None => "what?",
+        });
     }
     std::process::exit(0);
+}
+
+/// Says a line to who reads it: what it is told comes from there, too.
+fn say(line: &str) {
+    let line = format!("{line}\n");
+    // SAFETY: the kernel reads the line.
+    unsafe { libc::write(0, line.as_ptr().cast(), line.len()) };
 }
 
 /// A child has that many children and dies.
@@ -137,12 +164,12 @@ fn make_orphans(count: usize, orphans: Orphans) -> &'static str {
     // SAFETY: this process has one thread, so that the children may do what it may.
     unsafe {
         match libc::fork() {
-            -1 => "fork failed\n",
+            -1 => FAILED,
             0 => be_their_parent(count, orphans),
             parent => {
                 let mut status = 0;
                 libc::waitpid(parent, &mut status, 0);
-                if status == 0 { "done\n" } else { "fork failed\n" }
+                if status == 0 { DONE } else { FAILED }
             }
         }
     }

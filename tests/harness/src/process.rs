@@ -79,6 +79,11 @@ pub fn is_zombie(pid: i32) -> bool {
     Process::new(pid).and_then(|process| process.stat()?.state()).is_ok_and(|state| state == ProcState::Zombie)
 }
 
+/// Whether a process is there and not dead.
+pub fn is_alive(pid: i32) -> bool {
+    Process::new(pid).is_ok() && !is_zombie(pid)
+}
+
 /// How many children of a process are dead and not reaped.
 ///
 /// # Errors

@@ -79,11 +79,14 @@ impl Running {
     /// # Errors
     /// Where that does not happen.
     pub fn wait_until_childless(&mut self) -> Result<()> {
+        let assistant = self.assistant.as_mut().map(Assistant::pid).transpose()?;
         self.wait_until("its orphans are reaped", |running| {
-            let children = process::children(running.pid)?;
-            let Some(assistant) = &running.assistant else { return Ok(children.is_empty()) };
-            ensure!(!children.is_empty(), "its assistant is gone");
-            Ok(children.iter().all(|&child| assistant.is(child)))
+            if let Some(assistant) = assistant {
+                ensure!(process::is_alive(assistant), "its assistant is gone");
+            }
+            // While one child goes, the kernel's list may leave out another: what counts is what it says twice.
+            let is_alone = || anyhow::Ok(process::children(running.pid)?.into_iter().eq(assistant));
+            Ok(is_alone()? && is_alone()?)
         })
     }
 
