@@ -31,6 +31,28 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     write().with_context(|| format!("can't write {}", path.display()))
 }
 
+/// The file that a command line names for a result: an absolute path, which means the caller's folder whatever
+/// folder the command works in. Asked before the work, so that none is lost.
+///
+/// # Errors
+/// Where nothing can be written there.
+pub fn destination(path: PathBuf) -> Result<PathBuf> {
+    // A link stays a link: what it leads to is replaced.
+    let path = match path.canonicalize() {
+        Ok(path) => path,
+        Err(_) if path.is_symlink() => bail!("it is a link that leads nowhere"),
+        Err(_) => std::path::absolute(path)?,
+    };
+    ensure!(!path.is_dir(), "it is a folder");
+    ensure!(path.is_file() || !path.exists(), "it is no file that could be replaced");
+    let folder = path.parent().context("it is a folder")?;
+    // The parser of the command line shows an error without its causes.
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => Ok(path),
+        Err(error) => bail!("can't write in {}: {}", folder.display(), error.kind()),
+    }
+}
+
 /// A folder that will take another one's place.
 pub struct Folder {
     path: PathBuf,

@@ -1,7 +1,7 @@
 //! What a part of the program says, line by line: the fields of a header, the instructions of a function.
 
-use super::disassembly::InstructionSet;
-use super::parts::{Kind, Part};
+use crate::disassembly::{Instruction, InstructionSet};
+use crate::parts::{Kind, Part};
 use anyhow::Result;
 use object::elf;
 use std::ops::Range;
@@ -20,15 +20,14 @@ pub struct Line {
 ///
 /// # Errors
 /// Where its bytes are not what the part is said to be.
-pub fn lines(program: &[u8], part: &Part, parts: &[Part], set: Option<&InstructionSet>) -> Result<Vec<Line>> {
-    Ok(match (part.kind, set) {
-        (Kind::ElfHeader, _) => fields(program, part, parts, &elf_header(word_size(program))),
-        (Kind::ProgramHeader, _) => fields(program, part, parts, &program_header(word_size(program))),
-        (Kind::Function, Some(set)) => instructions(program, part, parts, set)?,
-        (Kind::Function, None) => Vec::new(),
+pub fn lines(program: &[u8], part: &Part, parts: &[Part], set: &InstructionSet) -> Result<Vec<Line>> {
+    Ok(match part.kind {
+        Kind::ElfHeader => fields(program, part, parts, &elf_header(word_size(program))),
+        Kind::ProgramHeader => fields(program, part, parts, &program_header(word_size(program))),
+        Kind::Function => instructions(program, part, parts, set)?,
         // Its name says it all.
-        (Kind::Message | Kind::Padding, _) => Vec::new(),
-        (Kind::Constant, _) => {
+        Kind::Message | Kind::Padding => Vec::new(),
+        Kind::Constant => {
             let values: Vec<_> = program[part.range.clone()].iter().map(u8::to_string).collect();
             values
                 .chunks(8)
@@ -136,7 +135,7 @@ fn meaning(field: &str, value: u64) -> String {
 fn instructions(program: &[u8], part: &Part, parts: &[Part], set: &InstructionSet) -> Result<Vec<Line>> {
     let mut start = part.range.start;
     let instructions = set.disassemble(&program[part.range.clone()], start)?;
-    let line = |instruction: super::disassembly::Instruction| {
+    let line = |instruction: Instruction| {
         let range = start..start + instruction.size;
         start = range.end;
         let elsewhere = instruction.target.filter(|target| !part.range.contains(target));

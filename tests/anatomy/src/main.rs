@@ -8,50 +8,56 @@ mod listing;
 mod parts;
 mod picture;
 
-use crate::build::{self, Binary};
-use crate::platform::{self, Platform};
 use anyhow::{Context, Result, ensure};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use disassembly::InstructionSet;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use xshell::Shell;
+use xtask::command::{self, Misuse};
+use xtask::platform::{self, PLATFORMS, Platform};
+use xtask::{build, output, say};
 
-/// Draw every byte of the program, with its disassembly, as an SVG
+/// What is drawn, and where the picture goes.
 #[derive(clap::Args)]
-pub struct Arguments {
+struct Arguments {
     /// The platform whose program is drawn (linux/arm64, say) [default: this machine's]
     #[arg(long, value_name = "OS/ARCH", value_parser = platform::parse)]
     platform: Option<&'static Platform>,
-    /// Where the picture goes [default: xtask/assets/anatomy-<PLATFORM>.svg]
-    #[arg(long, value_name = "FILE")]
+
+    /// Where the picture goes [default: tests/anatomy/<PLATFORM>.svg in the repository]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(output::destination))]
     output: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    command::main_of_proof("anatomy", run)
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// Where the program can't be built, or where a byte of it is unknown.
-pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let native = || platform::PLATFORMS.iter().find(|platform| platform.is_native());
-    let platform = arguments.platform.or_else(native);
-    let platform = platform.context("pause is not built for this machine; name a platform with --platform")?;
+/// Where the platform's machine code or a byte of the program is unknown, or where something can't be built or
+/// written.
+fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    let local = || PLATFORMS.iter().find(|platform| platform.is_local());
+    let none = || Misuse("pause has no port for this machine's processor; name a platform with --platform".into());
+    let platform = arguments.platform.or_else(local).ok_or_else(none)?;
+    let set = InstructionSet::of(platform)?;
     let (program, map) = build_with_map(shell, platform)?;
-    let parts = parts::dissect(&program, &map)?;
-    let picture = picture::draw(platform.name, &program, &parts)?;
+    let parts = parts::dissect(&program, &map, set)?;
+    let picture = picture::draw(platform.name, set, &program, &parts)?;
 
-    let file = format!("xtask/assets/anatomy-{}.svg", platform.file_name());
-    let file = arguments.output.clone().unwrap_or(file.into());
-    build::replace(&shell.current_dir().join(&file), picture.as_bytes(), 0o644)
-        .with_context(|| format!("can't write {}", file.display()))?;
-    println!("{}: {} bytes in {} parts", file.display(), program.len(), parts.len());
+    let usual = || shell.current_dir().join(format!("tests/anatomy/{}.svg", platform.file_name()));
+    let file = arguments.output.clone().unwrap_or_else(usual);
+    output::replace(&file, picture.as_bytes())?;
+    say!("{}: {} bytes in {} parts", file.display(), program.len(), parts.len());
     Ok(())
 }
 
 /// Builds the program as it ships, and the linker's map of it.
 fn build_with_map(shell: &Shell, platform: &'static Platform) -> Result<(Vec<u8>, String)> {
-    let build = || -> Result<Vec<u8>> {
-        let binaries = build::build(shell, &[platform])?;
-        let [Binary { path, .. }] = binaries.as_slice() else { unreachable!("one platform, one program") };
-        Ok(std::fs::read(path)?)
-    };
+    let build = || -> Result<Vec<u8>> { Ok(build::build(shell, &[platform])?.remove(0).content) };
     let shipped = build()?;
     // A new name each time: cargo then links anew, and so writes the map, even if nothing else has changed.
     let folder = tempfile::tempdir()?;
@@ -64,41 +70,70 @@ fn build_with_map(shell: &Shell, platform: &'static Platform) -> Result<(Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::{Mutex, PoisonError};
 
-    /// The real program, its parts, and its map.
-    fn amd64() -> (Vec<u8>, String) {
+    /// The real program, compiled with these flags beside the usual ones, its instruction set, and its map.
+    fn build(platform: &'static Platform, flags: &str) -> (Vec<u8>, &'static InstructionSet, String) {
+        // All tests build in one folder, and must not read what another one is writing.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let shell = Shell::new().unwrap();
-        shell.change_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-        build_with_map(&shell, platform::parse("linux/amd64").unwrap()).unwrap()
+        // Cargo says where the package is; the executable may have been moved there from another checkout.
+        shell.change_dir(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+        shell.change_dir("../..");
+        // Cargo joins these flags and those of .cargo/config.toml.
+        let target = platform.target.to_uppercase().replace('-', "_");
+        let _variable = shell.push_env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), flags);
+        let (program, map) = build_with_map(&shell, platform).unwrap();
+        (program, InstructionSet::of(platform).unwrap(), map)
+    }
+
+    fn amd64() -> &'static Platform {
+        platform::parse("linux/amd64").unwrap()
     }
 
     #[test]
     fn every_byte_is_drawn_once() {
-        let (program, map) = amd64();
-        let parts = parts::dissect(&program, &map).unwrap();
-        assert_eq!(parts.iter().filter(|part| part.kind == parts::Kind::Message).count(), 4);
-        let picture = picture::draw("linux/amd64", &program, &parts).unwrap();
-        assert_eq!(picture, picture::draw("linux/amd64", &program, &parts).unwrap());
+        let mut built = BTreeMap::new();
+        for platform in PLATFORMS.iter().filter(|platform| InstructionSet::of(platform).is_ok()) {
+            // Platforms can share a target.
+            let (program, set, map) = built.entry(platform.target).or_insert_with(|| build(platform, ""));
+            let parts = parts::dissect(program, map, set).unwrap();
+            assert_eq!(parts.iter().filter(|part| part.kind == parts::Kind::Message).count(), 4);
+            let picture = picture::draw(platform.name, set, program, &parts).unwrap();
+            assert_eq!(picture, picture::draw(platform.name, set, program, &parts).unwrap());
 
-        // A cell is a closed square in the path of its part.
-        let paths = picture.lines().filter_map(|line| line.trim().strip_prefix("<path d=\"")?.split('"').next());
-        let cells: Vec<_> = paths.flat_map(|path| path.split_terminator('z')).collect();
-        let places: BTreeSet<_> = cells.iter().collect();
-        assert_eq!((cells.len(), places.len()), (program.len(), program.len()));
+            // A cell is a closed square in the path of its part.
+            let paths = picture.lines().filter_map(|line| line.trim().strip_prefix("<path d=\"")?.split('"').next());
+            let cells: Vec<_> = paths.flat_map(|path| path.split_terminator('z')).collect();
+            let places: BTreeSet<_> = cells.iter().collect();
+            assert_eq!((cells.len(), places.len()), (program.len(), program.len()), "{}", platform.name);
+        }
     }
 
     #[test]
     fn what_nobody_knows_is_refused() {
-        let (program, map) = amd64();
-        let refused = |program: &[u8], map: &str| parts::dissect(program, map).unwrap_err().to_string();
-        let is_function = |line: &&str| line.contains("14write_if_ready");
+        let (program, set, map) = build(amd64(), "");
+        let refused = |program: &[u8], map: &str| parts::dissect(program, map, set).unwrap_err().to_string();
+        let is_function = |line: &&str| line.contains(":(.text.") && line.contains("write_if_ready");
         let without: Vec<_> = map.lines().filter(|line| !is_function(line)).collect();
         let twice: Vec<_> = map.lines().flat_map(|line| vec![line; 1 + usize::from(is_function(&line))]).collect();
         let longer = [program.as_slice(), &[0]].concat();
         assert!(refused(&program, &without.join("\n")).contains("nobody knows what the bytes"));
         assert!(refused(&program, &twice.join("\n")).contains("in another part"));
-        assert!(refused(&program, &map.replace(".text._ZN", ".data._ZN")).contains("nobody knows what the section"));
+        assert!(refused(&program, &map.replace(":(.text.", ":(.data.")).contains("nobody knows what the section"));
         assert!(refused(&longer, &map).contains("the file ends at"));
+    }
+
+    #[test]
+    fn the_mangling_of_symbols_does_not_matter() {
+        let parts = |flags| {
+            let (program, set, map) = build(amd64(), flags);
+            (parts::dissect(&program, &map, set).unwrap(), map)
+        };
+        let ((usual, _), (v0, map)) = (parts(""), parts("-Csymbol-mangling-version=v0"));
+        assert!(map.contains(":(.text._R"), "the flag is lost");
+        assert_eq!(usual, v0);
     }
 }

@@ -1,6 +1,7 @@
 //! What each byte of the program belongs to: the ELF header, a program header, a function, a message or a
 //! constant. No byte is left out and none belongs to two.
 
+use crate::disassembly::InstructionSet;
 use anyhow::{Context, Result, bail, ensure};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
@@ -28,25 +29,34 @@ pub enum Kind {
     Padding,
 }
 
+/// What the names of sections with a function and with a constant begin with. The rest is a symbol, mangled in
+/// whichever way the compiler does that.
+const TEXT: &str = ".text.";
+const RODATA: &str = ".rodata.";
+
 /// Takes the program apart, with the help of the linker's map. The parts are in the order of the file.
 ///
 /// # Errors
 /// Where a byte belongs to nothing, or to two things.
-pub fn dissect(program: &[u8], map: &str) -> Result<Vec<Part>> {
+pub fn dissect(program: &[u8], map: &str, set: &InstructionSet) -> Result<Vec<Part>> {
     let mut parts = match program.get(4) {
-        Some(1) => headers::<elf::FileHeader32<Endianness>>(program),
+        Some(&class) if class == elf::ELFCLASS32.0 => headers::<elf::FileHeader32<Endianness>>(program),
         _ => headers::<elf::FileHeader64<Endianness>>(program),
     }?;
     // Behind the end of the file the map goes on with what is not loaded: the ABI of ppc64le reserves a
     // global offset table even if nothing is in it.
     for section in sections(map).into_iter().filter(|section| section.range.start < program.len()) {
         add_padding(&mut parts, &section)?;
-        let start = section.range.start;
-        let constants = section.constants.unwrap_or(section.range.end);
-        for range in [start..constants, constants..section.range.end] {
+        let Range { start, end } = section.range;
+        let content = program.get(start..end).context("the map is of a larger program")?;
+        let constants = match section.constants {
+            Some(constants) => constants,
+            None if section.name.starts_with(TEXT) => start + set.code_size(content),
+            None => end,
+        };
+        for range in [start..constants, constants..end] {
             if !range.is_empty() {
-                let content = program.get(range.clone()).context("the map is of a larger program")?;
-                parts.push(identify(section.name, range.start >= constants, content, range)?);
+                parts.push(identify(section.name, range.start >= constants, &program[range.clone()], range)?);
             }
         }
     }
@@ -123,12 +133,12 @@ fn identify(section: &str, constants: bool, content: &[u8], range: Range<usize>)
         let name = format!("{:#}", rustc_demangle::demangle(symbol));
         name.strip_prefix("pause::").map(String::from).unwrap_or(name)
     };
-    let (kind, name) = if let Some(symbol) = section.strip_prefix(".text.") {
+    let (kind, name) = if let Some(symbol) = section.strip_prefix(TEXT) {
         match constants {
             true => (Kind::Constant, format!("constants of {}", name(symbol))),
             false => (Kind::Function, name(symbol)),
         }
-    } else if let Some(symbol) = section.strip_prefix(".rodata.") {
+    } else if let Some(symbol) = section.strip_prefix(RODATA) {
         // A message is a file, a length, and a text of that length.
         match content {
             [file, length, text @ ..] if text.len() == usize::from(*length) && text.ends_with(b"\n") => {

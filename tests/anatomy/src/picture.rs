@@ -1,11 +1,10 @@
 //! The picture: on top a map with one cell per byte and its legend, below it the listing in two columns.
 //! Lengths are in pixels.
 
-use super::disassembly;
-use super::listing::{self, Line};
-use super::parts::{Kind, Part};
+use crate::disassembly::InstructionSet;
+use crate::listing::{self, Line};
+use crate::parts::{Kind, Part};
 use anyhow::Result;
-use object::elf;
 use svg::Document;
 use svg::node::element::{Group, Path, Rectangle, Style, TSpan, Text, Title};
 
@@ -54,13 +53,7 @@ text { font: 11px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mo
 ///
 /// # Errors
 /// Where a part can't be listed.
-pub fn draw(platform: &str, program: &[u8], parts: &[Part]) -> Result<String> {
-    let machine: [u8; 2] = [program[18], program[19]];
-    let machine = match program[5] == elf::ELFDATA2MSB.0 {
-        true => u16::from_be_bytes(machine),
-        false => u16::from_le_bytes(machine),
-    };
-    let set = disassembly::instruction_set(elf::Machine(machine));
+pub fn draw(platform: &str, set: &InstructionSet, program: &[u8], parts: &[Part]) -> Result<String> {
     let colours = colours(parts);
     let lines = parts.iter().map(|part| listing::lines(program, part, parts, set)).collect::<Result<Vec<_>>>()?;
     let blocks = parts.iter().zip(&colours).zip(&lines).map(|((part, colour), lines)| Block { part, colour, lines });
@@ -76,7 +69,7 @@ pub fn draw(platform: &str, program: &[u8], parts: &[Part]) -> Result<String> {
         .set("height", height)
         .add(Style::new(STYLE))
         .add(Rectangle::new().set("width", WIDTH).set("height", height).set("rx", 12).set("fill", "#0d1117"));
-    document = document.add(heading(platform, program, parts, set.is_some())).add(map(program, parts, &colours));
+    document = document.add(heading(platform, program, parts)).add(map(program, parts, &colours));
     document = document.add(legend(program, parts, &colours));
     for (x, blocks) in [MARGIN, MARGIN + COLUMN + GUTTER].into_iter().zip(&columns) {
         document = document.add(column(x, listing_top, blocks, program));
@@ -144,7 +137,7 @@ fn text(x: usize, y: usize, class: &str, content: impl Into<String>) -> Text {
     Text::new(content).set("x", x).set("y", y).set("class", class)
 }
 
-fn heading(platform: &str, program: &[u8], parts: &[Part], disassembled: bool) -> Group {
+fn heading(platform: &str, program: &[u8], parts: &[Part]) -> Group {
     let sum = |kinds: &[Kind]| -> usize {
         parts.iter().filter(|part| kinds.contains(&part.kind)).map(|part| part.range.len()).sum()
     };
@@ -157,10 +150,9 @@ fn heading(platform: &str, program: &[u8], parts: &[Part], disassembled: bool) -
     ];
     let groups = groups.iter().filter(|(size, _)| *size > 0);
     let groups: Vec<_> = groups.map(|(size, name)| format!("{size} {name}")).collect();
-    let missing = if disassembled { "" } else { " (not disassembled: no disassembler here knows the architecture)" };
     Group::new()
         .add(text(MARGIN, 46, "title", format!("pause for {platform}: all {} bytes of it", program.len())))
-        .add(text(MARGIN, 70, "subtitle dim", format!("bytes: {}{missing}", groups.join(" · "))))
+        .add(text(MARGIN, 70, "subtitle dim", format!("bytes: {}", groups.join(" · "))))
 }
 
 /// The map: every byte in its row, in the colour of its part. A letter of a message shows above its number.

@@ -1,0 +1,26 @@
+//! What the command refuses, it refuses before it builds anything, in one line that says what would do.
+
+use std::process::Command;
+
+/// What the command says to these arguments.
+fn refused(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_anatomy")).args(arguments).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), message.lines().count()), (Some(2), 1), "{message}");
+    assert!(output.stdout.is_empty());
+    message
+}
+
+#[test]
+fn a_platform_that_can_not_be_disassembled() {
+    let message = refused(&["--platform", "linux/loong64"]);
+    assert!(message.contains("linux/loong64") && message.contains("linux/amd64, linux/arm64"), "{message}");
+}
+
+#[test]
+fn a_file_that_can_not_be_written() {
+    for file in ["", ".", "/", "no such folder/picture.svg", "Cargo.toml/picture.svg", "/dev/null"] {
+        let message = refused(&["--output", file]);
+        assert!(message.contains("--output"), "{message}");
+    }
+}
