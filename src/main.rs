@@ -83,8 +83,10 @@ unsafe fn run(argc: usize, argv: *mut *const c_char) -> usize {
 /// `argument` points to a string that the kernel laid out at the top of the stack.
 unsafe fn asks_for_version(argument: *const c_char) -> bool {
     // All at once, which is 9 bytes shorter on amd64 than one after the other.
-    // SAFETY: the kernel puts the name of the program's file and a word of zeros behind the last string.
-    // `__bprm_mm_init` and `do_execveat_common` in <https://github.com/torvalds/linux/blob/v6.12/fs/exec.c>
+    // SAFETY: at least three readable bytes follow the last string. Linux puts the name of the program's file and a
+    // word of zeros there: `__bprm_mm_init` and `do_execveat_common` in
+    // <https://github.com/torvalds/linux/blob/v6.12/fs/exec.c>. Others put more; gVisor padding, 16 random bytes and
+    // the name.
     let [first, second, third, _] = unsafe { argument.cast::<[u8; 4]>().read() };
     let word = [first, second, third, 0];
     word == *b"-v\0\0" || word == *b"-V\0\0"

@@ -1,0 +1,75 @@
+//! A page of the documents, and what it consists of.
+
+use anyhow::{Context, Result};
+use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A Markdown file.
+pub struct Page {
+    /// Its path in the repository.
+    pub file: PathBuf,
+    /// What it holds.
+    pub text: String,
+}
+
+impl Page {
+    /// Reads a page.
+    pub fn read(repository: &Path, file: PathBuf) -> Result<Self> {
+        let text = fs::read_to_string(repository.join(&file));
+        Ok(Self { text: text.with_context(|| format!("can't read {}", file.display()))?, file })
+    }
+
+    /// What one calls it: its path.
+    pub fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// The targets of its links and pictures.
+    pub fn links(&self) -> Vec<String> {
+        let link = |event| match event {
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => Some(dest_url.to_string()),
+            _ => None,
+        };
+        Parser::new(&self.text).filter_map(link).collect()
+    }
+
+    /// Its pieces of code: spans, and lines of blocks.
+    pub fn code(&self) -> Vec<String> {
+        let mut code = Vec::new();
+        let mut is_block = false;
+        for event in Parser::new(&self.text) {
+            match event {
+                Event::Start(Tag::CodeBlock(_)) => is_block = true,
+                Event::End(TagEnd::CodeBlock) => is_block = false,
+                Event::Text(text) if is_block => code.extend(text.lines().map(String::from)),
+                Event::Code(text) => code.push(text.to_string()),
+                _ => {}
+            }
+        }
+        code
+    }
+
+    /// What its headings are called in a link, after the `#`: small letters, with dashes for blanks, and without
+    /// what is neither letter, digit nor dash.
+    pub fn anchors(&self) -> Vec<String> {
+        let mut anchors = Vec::new();
+        let mut heading: Option<String> = None;
+        for event in Parser::new(&self.text) {
+            match event {
+                Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
+                Event::End(TagEnd::Heading(_)) => {
+                    let title = heading.take().unwrap_or_default().to_lowercase().replace(' ', "-");
+                    anchors.push(title.chars().filter(|&char| char.is_alphanumeric() || "-_".contains(char)).collect());
+                }
+                Event::Text(text) | Event::Code(text) => {
+                    if let Some(heading) = &mut heading {
+                        heading.push_str(&text);
+                    }
+                }
+                _ => {}
+            }
+        }
+        anchors
+    }
+}

@@ -1,0 +1,46 @@
+//! The table of proofs: how many there are of each kind, counted in the code and in the golden files.
+
+use anyhow::{Context, Result};
+use behaviour::CASES;
+use mutants::MUTANTS;
+use std::collections::BTreeSet;
+use std::path::Path;
+use xtask::platform::PLATFORMS;
+use xtask::table::Table;
+use xtask::test::{Order, Program};
+
+/// The table.
+pub fn table(repository: &Path) -> Result<Table> {
+    let golden = |file: &str| Table::read(&repository.join(file));
+    let (boots, hosts) = (golden("tests/boot/boots.txt")?, golden("tests/e2e/hosts.txt")?);
+    let costs = golden("tests/bench/costs.txt")?;
+    let (platforms, cases) = (PLATFORMS.len(), CASES.len());
+    let kernels: BTreeSet<_> = boots.select(&["kernel"])?.rows.concat().into_iter().collect();
+    let rows = [
+        ("cases of the contract", format!("{cases}, on {platforms} platforms"), "test"),
+        ("facts of the files and of the image", facts().to_string(), "test"),
+        ("rows on real kernels", format!("{}, in {} boots of {} kernels", sum(&boots, "rows")?, boots.rows.len(), kernels.len()), "boot"),
+        ("checks on container hosts", format!("{}, on {} hosts", sum(&hosts, "checks")?, hosts.rows.len()), "e2e"),
+        ("mutants of the program, all caught", MUTANTS.len().to_string(), "mutants"),
+        ("measurements, beside other programs", costs.rows.len().to_string(), "bench"),
+    ];
+    let mut table = Table::new(["proof", "number", "command"]);
+    for (proof, number, command) in rows {
+        table.push([proof.into(), number, format!("`cargo xtask {command}`")]);
+    }
+    Ok(table)
+}
+
+/// The sum of a column.
+fn sum(table: &Table, column: &str) -> Result<usize> {
+    let cells = table.select(&[column])?.rows.concat();
+    cells.iter().map(|cell| cell.parse::<usize>().with_context(|| format!("{cell} is no number"))).sum()
+}
+
+/// How many different sentences there are about files and images.
+fn facts() -> usize {
+    let program = Program { name: PLATFORMS[0].name.into(), file: "pause".into(), emulator: None };
+    let order = Order { programs: vec![program], stranger: false, shipped: true, image: Some("image".into()) };
+    let trials = image_facts::trials(&order);
+    trials.iter().map(|trial| trial.name()).collect::<BTreeSet<_>>().len()
+}

@@ -1,0 +1,49 @@
+//! Tables: between two marks in a page stands what a golden file holds, or what is counted in the code.
+//!
+//! `<!-- table: FILE -->` and `<!-- end -->` enclose a golden table. `; columns: A, B` and `; rows: C | D` behind
+//! the file choose some, by their headings and by their first cells. `<!-- proofs -->` encloses the table of proofs.
+
+use crate::proofs;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use xtask::table::Table;
+
+const END: &str = "<!-- end -->";
+
+/// The text with its tables as they should be, and how many there are.
+pub fn fill(repository: &Path, text: &str) -> Result<(String, usize)> {
+    let (mut filled, mut rest, mut count) = (String::new(), text, 0);
+    while let Some((before, after)) = rest.split_once("<!-- ") {
+        let (mark, after) = after.split_once(" -->\n").context("a mark does not end with its line")?;
+        let table = match mark.split_once("table: ") {
+            Some(("", choice)) => golden(repository, choice)?,
+            _ if mark == "proofs" => proofs::table(repository)?,
+            _ => bail!("there is no such mark as <!-- {mark} -->"),
+        };
+        let (_, after) = after.split_once(END).with_context(|| format!("<!-- {mark} --> has no {END}"))?;
+        filled += &format!("{before}<!-- {mark} -->\n{}{END}", table.to_markdown());
+        rest = after;
+        count += 1;
+    }
+    Ok((filled + rest, count))
+}
+
+/// A golden table, or some of it.
+fn golden(repository: &Path, choice: &str) -> Result<Table> {
+    let mut parts = choice.split("; ");
+    let mut table = Table::read(&repository.join(parts.next().context("a file")?))?;
+    for part in parts {
+        match part.split_once(": ") {
+            Some(("columns", names)) => table = table.select(&names.split(", ").collect::<Vec<_>>())?,
+            Some(("rows", names)) => {
+                let find = |name| {
+                    let row = table.find(&[name]).with_context(|| format!("there is no row {name}"))?;
+                    Ok(row.to_vec())
+                };
+                table.rows = names.split(" | ").map(find).collect::<Result<_>>()?;
+            }
+            _ => bail!("a table is chosen by columns and rows, not by {part}"),
+        }
+    }
+    Ok(table)
+}
