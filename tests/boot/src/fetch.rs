@@ -1,99 +1,146 @@
 //! Gets what a boot needs and the machine lacks: kernels, kept in `target/kernels`, and emulators.
 
-use super::kernels::{Kernel, Machine};
-use super::machine::Emulator;
-use super::packages::Archive;
-use crate::install;
+use crate::kernels::{Kernel, Machine};
+use crate::packages::Mirror;
 use anyhow::{Context, Result, ensure};
 use ruzstd::decoding::StreamingDecoder;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use xshell::{Shell, cmd};
+use xtask::note;
+use xtask::output::Folder;
 
 /// Where the newest emulator for a Debian stable is found.
 const BACKPORTS: &str = "bookworm-backports";
 
-/// A kernel as files.
-pub struct Image {
+/// What a kernel boots with.
+pub struct Equipment {
     /// The kernel.
     pub kernel: PathBuf,
     /// The device tree of the machine that it is to boot on, if it needs one.
     pub device_tree: Option<PathBuf>,
+    /// The emulator of that machine.
+    pub emulator: Emulator,
 }
 
-/// Gets a kernel, from the cache if it is there.
-///
-/// # Errors
-/// Where Debian's archive doesn't have it or can't be reached.
-pub fn kernel(shell: &Shell, kernel: &Kernel) -> Result<Image> {
-    let folder = cached(shell, kernel.name, |folder, new| {
-        println!("Fetching the kernel {}", kernel.name);
-        let archive = Archive::open(shell, kernel.suite, kernel.architecture)?;
+/// An emulator: installed, or unpacked somewhere.
+pub struct Emulator {
+    /// The program.
+    pub program: PathBuf,
+    /// The root of the tree that it was unpacked to.
+    pub root: Option<PathBuf>,
+}
+
+/// What could be had for each kernel, by its name, and which kernels could not, by the reason.
+#[derive(Default)]
+pub struct Fetched {
+    /// What is there.
+    pub equipment: BTreeMap<&'static str, Equipment>,
+    /// What is not.
+    pub missing: BTreeMap<String, Vec<&'static str>>,
+}
+
+/// Gets all that these kernels need. What can't be had keeps nothing else from being got.
+pub fn all(shell: &Shell, kernels: &[&'static Kernel]) -> Fetched {
+    let mirror = Mirror::new(shell);
+    let mut fetched = Fetched::default();
+    for kernel in kernels {
+        match equipment(shell, &mirror, kernel) {
+            Ok(equipment) => {
+                fetched.equipment.insert(kernel.name, equipment);
+            }
+            Err(error) => fetched.missing.entry(format!("{error:#}")).or_default().push(kernel.name),
+        }
+    }
+    fetched
+}
+
+/// Gets a kernel and its emulator.
+fn equipment(shell: &Shell, mirror: &Mirror, kernel: &Kernel) -> Result<Equipment> {
+    let emulator = emulator(shell, mirror, kernel.machine)?;
+    let Machine { device_tree, .. } = kernel.machine;
+    let folder = cached(shell, kernel.name, |new| {
+        note!("Fetching the kernel {}", kernel.name);
+        let suite = mirror.suite(kernel.suite, kernel.architecture, new.draft())?;
         // Newer packages come in parts: the image package depends on one with the binary.
-        let packages = archive.dependencies(kernel.package, &["linux-image-", "linux-binary-"])?;
-        archive.unpack(&packages, folder)?;
-        let image = find(folder, &|name| name.starts_with("vmlinu"))?.context("the package has no kernel in it")?;
-        fs::write(new.join("kernel"), unwrap(fs::read(image)?)?)?;
-        if let Some(name) = kernel.machine.device_tree {
-            let tree = find(folder, &|file| file == name)?;
-            fs::copy(tree.with_context(|| format!("the package has no {name} in it"))?, new.join("device-tree"))?;
+        let packages = suite.download(&suite.dependencies(kernel.package, &["linux-image-", "linux-binary-"])?)?;
+        let image =
+            extract(&packages, |name| name.starts_with("vmlinu"))?.context("the package has no kernel in it")?;
+        new.write("kernel", &unwrap(image)?, 0o644)?;
+        if let Some(name) = *device_tree {
+            let tree = extract(&packages, |file| file == name)?;
+            new.write("device-tree", &tree.with_context(|| format!("the package has no {name} in it"))?, 0o644)?;
         }
         Ok(())
     })?;
-    let device_tree = kernel.machine.device_tree.map(|_| folder.join("device-tree"));
-    Ok(Image { kernel: folder.join("kernel"), device_tree })
+    let device_tree = device_tree.map(|_| folder.join("device-tree"));
+    Ok(Equipment { kernel: folder.join("kernel"), device_tree, emulator })
 }
 
 /// Gets the emulator of a machine: the installed one, or, where that is too old, a newer one beside it.
-///
-/// # Errors
-/// Where it can't be installed or fetched.
-pub fn emulator(shell: &Shell, machine: &Machine) -> Result<Emulator> {
+fn emulator(shell: &Shell, mirror: &Mirror, machine: &Machine) -> Result<Emulator> {
     let Machine { emulator, package, version, .. } = machine;
-    install::ensure(shell, emulator, &[package], "boot a kernel")?;
     // QEMU emulator version 7.2.19 (Debian …)
     let output = cmd!(shell, "{emulator} --version").quiet().read()?;
     let installed = output.split(' ').nth(3).and_then(|number| number.split('.').next()?.parse().ok());
     if installed >= Some(*version) {
         return Ok(Emulator { program: emulator.into(), root: None });
     }
-    let root = cached(shell, emulator, |_, new| {
-        println!("Fetching a newer {emulator}; version {version} is the first that boots this machine");
+    let root = cached(shell, emulator, |new| {
+        note!("Fetching a newer {emulator}; version {version} is the first that boots this machine");
         let architecture = cmd!(shell, "dpkg --print-architecture").quiet().read()?;
-        let archive = Archive::open(shell, BACKPORTS, &architecture)?;
-        let packages = archive.dependencies(package, &["qemu-system-"])?;
-        archive.unpack(&packages, new)
+        let suite = mirror.suite(BACKPORTS, &architecture, new.draft())?;
+        let folder = new.draft();
+        for file in suite.download(&suite.dependencies(package, &["qemu-system-"])?)? {
+            cmd!(shell, "dpkg-deb --extract {file} {folder}").quiet().run()?;
+        }
+        Ok(())
     })?;
     Ok(Emulator { program: root.join("usr/bin").join(emulator), root: Some(root) })
 }
 
-/// A folder in the cache. Where it is missing, `fill` makes it, given a folder for what isn't kept, and the
-/// new folder itself.
-fn cached(shell: &Shell, name: &str, fill: impl FnOnce(&Path, &Path) -> Result<()>) -> Result<PathBuf> {
-    let cache = shell.current_dir().join("target/kernels");
-    let folder = cache.join(name);
-    if !folder.exists() {
-        fs::create_dir_all(&cache)?;
-        let (rest, new) = (TempDir::new_in(&cache)?, TempDir::new_in(&cache)?);
-        fill(rest.path(), new.path()).with_context(|| format!("can't fetch {name}"))?;
-        fs::rename(new.keep(), &folder)?;
+/// A folder in the cache. Where it is missing, `fill` makes it.
+fn cached(shell: &Shell, name: &str, fill: impl FnOnce(&Folder) -> Result<()>) -> Result<PathBuf> {
+    let path = shell.current_dir().join("target/kernels").join(name);
+    if !path.exists() {
+        let new = Folder::begin(&path)?;
+        // Somebody else may have made it meanwhile.
+        if !path.exists() {
+            fill(&new)?;
+            new.finish(&[])?;
+        }
     }
-    Ok(folder)
+    Ok(path)
 }
 
-/// A file of that name somewhere in a tree.
-fn find(folder: &Path, is_wanted: &dyn Fn(&str) -> bool) -> Result<Option<PathBuf>> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            if let Some(found) = find(&entry.path(), is_wanted)? {
-                return Ok(Some(found));
-            }
-        } else if is_wanted(&entry.file_name().to_string_lossy()) {
-            return Ok(Some(entry.path()));
+/// The first file of such a name in these packages.
+fn extract(packages: &[PathBuf], is_wanted: impl Fn(&str) -> bool) -> Result<Option<Vec<u8>>> {
+    for package in packages {
+        let mut command = Command::new("dpkg-deb");
+        let mut unpacker = command.arg("--fsys-tarfile").arg(package).stdout(Stdio::piped()).spawn()?;
+        let found = find(unpacker.stdout.take().context("a pipe")?, &is_wanted);
+        // It may have ended by itself.
+        unpacker.kill().ok();
+        unpacker.wait()?;
+        if let Some(content) = found.with_context(|| format!("can't unpack {}", package.display()))? {
+            return Ok(Some(content));
+        }
+    }
+    Ok(None)
+}
+
+/// The first file of such a name in a tar archive.
+fn find(archive: impl Read, is_wanted: &dyn Fn(&str) -> bool) -> Result<Option<Vec<u8>>> {
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        let is_file = entry.header().entry_type().is_file();
+        if is_file && entry.path()?.file_name().is_some_and(|name| is_wanted(&name.to_string_lossy())) {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            return Ok(Some(content));
         }
     }
     Ok(None)

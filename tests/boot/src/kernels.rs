@@ -35,7 +35,7 @@ pub struct Kernel {
     /// The package that depends on the newest of its kind.
     pub package: &'static str,
     /// Its page size in KiB.
-    pub page_size: u64,
+    pub page_size: u32,
     /// What it boots on.
     pub machine: &'static Machine,
 }
@@ -155,5 +155,22 @@ impl Kernel {
     /// Whether this is its name or its version.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.name.split('-').nth(1) == Some(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xtask::platform::{self, PLATFORMS};
+
+    #[test]
+    fn kernels_and_platforms_know_each_other() {
+        let named: Vec<_> = KERNELS.iter().flat_map(|kernel| kernel.platforms).collect();
+        for name in &named {
+            assert!(platform::parse(name).is_ok(), "there is no platform {name}");
+        }
+        for platform in PLATFORMS {
+            assert!(named.contains(&&platform.name), "there is no kernel for {}", platform.name);
+        }
     }
 }

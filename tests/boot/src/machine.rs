@@ -1,7 +1,9 @@
 //! A machine under qemu that boots a kernel, and what is to be learnt from its serial line.
 
-use super::kernels::Kernel;
-use anyhow::{Result, bail, ensure};
+use crate::fetch::{Emulator, Equipment};
+use crate::kernels::Kernel;
+use crate::protocol::{CLOSING, FAILED, KERNEL, PASSED, RUN};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{BufRead, BufReader, PipeReader, Write};
 use std::path::{Path, PathBuf};
@@ -9,46 +11,29 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use xshell::{Shell, cmd};
+use xtask::note;
 
 /// How long a machine may take. On an idle computer it takes 3 to 12 s.
 const BOUND: Duration = Duration::from_secs(240);
 
-/// What the machine's PID 1, which is pause, says on SIGTERM.
-const FAREWELL: &str = "Shutting down, got signal: Terminated";
-
 /// What the kernel says when PID 1 has exited with status 0.
 const SUCCESS: &str = "Attempted to kill init! exitcode=0x00000000";
 
-/// What a boot needs, as files.
+/// The files of one boot alone.
 pub struct Files {
-    /// The emulator.
-    pub emulator: Emulator,
-    /// The kernel.
-    pub kernel: PathBuf,
-    /// The device tree, where the machine needs one.
-    pub device_tree: Option<PathBuf>,
     /// The initial file system.
     pub initramfs: PathBuf,
     /// Where a copy of the serial line's output goes.
     pub log: PathBuf,
 }
 
-/// An emulator: installed, or unpacked somewhere.
-#[derive(Clone)]
-pub struct Emulator {
-    /// The program.
-    pub program: PathBuf,
-    /// The root of the tree that it was unpacked to.
-    pub root: Option<PathBuf>,
-}
-
 /// What a machine has shown.
 #[derive(Default)]
-pub struct Report {
+pub struct Transcript {
     /// The kernel's release, as `uname -r` prints it.
     pub release: String,
     /// The page size in bytes.
-    pub page_size: u64,
+    pub page_size: u32,
     /// How many rows passed.
     pub passed: usize,
     /// The rows that failed, with details.
@@ -69,53 +54,56 @@ pub struct Report {
 ///
 /// # Errors
 /// Where the machine can't be started.
-pub fn boot(shell: &Shell, kernel: &Kernel, files: &Files) -> Result<Report> {
+pub fn boot(shell: &Shell, kernel: &Kernel, equipment: &Equipment, files: &Files) -> Result<Transcript> {
     let start = Instant::now();
-    let mut machine = Running::start(shell, kernel, files)?;
-    let mut log = File::create(&files.log)?;
-    let mut report = Report { waiting_for: "the driver's first line".into(), ..Report::default() };
+    let mut machine = MachineProcess::start(shell, kernel, equipment, &files.initramfs)?;
+    let log = &files.log;
+    let mut log = File::create(log).with_context(|| format!("can't write {}", log.display()))?;
+    let mut transcript = Transcript { waiting_for: "the driver's first line".into(), ..Transcript::default() };
     loop {
         match machine.lines.recv_timeout(BOUND.saturating_sub(start.elapsed())) {
             Ok(line) => {
                 writeln!(log, "{line}")?;
-                report.read(&line);
-                if report.panic.is_some() {
+                transcript.read(&line);
+                if transcript.panic.is_some() {
                     break;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
                 let seconds = BOUND.as_secs();
-                report.failed.push(format!("hang: after {seconds} s, still waiting for {}", report.waiting_for));
+                transcript
+                    .failed
+                    .push(format!("hang: after {seconds} s, still waiting for {}", transcript.waiting_for));
                 break;
             }
             Err(RecvTimeoutError::Disconnected) => {
                 let status = machine.process.wait()?;
-                report.failed.push(format!("the emulator ended ({status}) before {} came", report.waiting_for));
+                transcript.failed.push(format!("the emulator ended ({status}) before {} came", transcript.waiting_for));
                 break;
             }
         }
     }
-    report.time = start.elapsed();
-    report.conclude(kernel);
-    Ok(report)
+    transcript.time = start.elapsed();
+    transcript.conclude(kernel);
+    Ok(transcript)
 }
 
-impl Report {
+impl Transcript {
     /// Takes note of a line.
     fn read(&mut self, line: &str) {
-        if let Some(sentence) = line.strip_prefix("run ") {
+        if let Some(sentence) = line.strip_prefix(RUN) {
             self.waiting_for = format!("the row \"{sentence}\"");
-        } else if line.starts_with("ok ") {
+        } else if line.starts_with(PASSED) {
             self.passed += 1;
-        } else if let Some(failure) = line.strip_prefix("FAIL ") {
+        } else if let Some(failure) = line.strip_prefix(FAILED) {
             self.failed.push(failure.into());
-        } else if let Some((release, pages)) = line.strip_prefix("kernel ").and_then(|line| line.split_once(", ")) {
+        } else if let Some((release, pages)) = line.strip_prefix(KERNEL).and_then(|line| line.split_once(", ")) {
             self.release = release.into();
             self.page_size = pages.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or_default();
-        } else if line.starts_with("driver: ") {
+        } else if line.starts_with(CLOSING) {
             self.is_complete = true;
             self.waiting_for = "the last word of the machine's PID 1".into();
-        } else if line.ends_with(FAREWELL) {
+        } else if line.ends_with(contract::TERMINATED.trim_end()) {
             self.is_terminated = true;
             self.waiting_for = "the end of the machine's PID 1".into();
         } else if let Some((_, reason)) = line.split_once("Kernel panic - not syncing: ") {
@@ -164,16 +152,15 @@ impl Report {
 }
 
 /// A running emulator. It ends with this, and with this process.
-struct Running {
+struct MachineProcess {
     process: Child,
     lines: Receiver<String>,
 }
 
-impl Running {
-    fn start(shell: &Shell, kernel: &Kernel, files: &Files) -> Result<Self> {
+impl MachineProcess {
+    fn start(shell: &Shell, kernel: &Kernel, equipment: &Equipment, initramfs: &Path) -> Result<Self> {
         let machine = kernel.machine;
-        let Emulator { program, root } = &files.emulator;
-        let (image, initramfs) = (&files.kernel, &files.initramfs);
+        let Equipment { kernel: image, device_tree, emulator: Emulator { program, root } } = equipment;
         let arguments = machine.arguments.split(' ');
         // Under KVM the guest never speaks on some computers, and foreign ones need the emulation anyway.
         let everywhere = "-accel tcg -smp 1 -display none -monitor none -serial stdio -net none -no-reboot".split(' ');
@@ -185,13 +172,13 @@ impl Running {
         )
         .arg("-append")
         .arg(append.trim());
-        if let Some(tree) = &files.device_tree {
+        if let Some(tree) = device_tree {
             command = command.arg("-dtb").arg(tree);
         }
         if let Some(root) = root {
             command = command.arg("-L").arg(root.join("usr/share/qemu"));
         }
-        println!("$ {command}");
+        note!("$ {command}");
         let mut command = Command::from(command);
         if let Some(root) = root {
             let libraries: Vec<_> = library_folders(&root.join("usr/lib"))?;
@@ -207,7 +194,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for MachineProcess {
     fn drop(&mut self) {
         // It may have ended by itself.
         self.process.kill().ok();

@@ -1,29 +1,41 @@
 //! `cargo xtask boot`: the program on real kernels, under emulated machines.
 //!
-//! Each boot is one kernel, one platform, and an initial file system of two programs: pause, and the driver
-//! of `tests/boot`, which runs the rows and says how they went.
+//! Each boot is one kernel, one platform, and an initial file system of two programs: pause, and the driver,
+//! which runs the rows and says how they went.
 
+mod boots;
 mod broken;
 mod fetch;
+mod golden;
 mod kernels;
 mod machine;
 mod packages;
+#[path = "../driver/src/protocol.rs"]
+mod protocol;
 
-use crate::build::{self, Binary};
-use crate::platform::{Platform, Selection};
 use anyhow::{Context, Result, bail, ensure};
+use boots::Boot;
 use cpio::newc::{Builder, ModeFileType};
-use fetch::Image;
-use kernels::{KERNELS, Kernel};
-use machine::{Files, Report};
+use fetch::Equipment;
+use golden::Golden;
+use kernels::KERNELS;
+use machine::{Files, Transcript};
 use std::collections::HashMap;
+use std::fmt;
 use std::fs;
 use std::io::Cursor;
+use std::process::ExitCode;
 use xshell::Shell;
+use xtask::build::{self, Binary};
+use xtask::command::{self, Misuse};
+use xtask::needs::Needs;
+use xtask::platform::{Platform, Selection};
+use xtask::table::Table;
+use xtask::{compiler, note, output, say};
 
-/// Boot Debian's kernels under qemu and run the program's contract on each
+/// What the command takes.
 #[derive(clap::Args)]
-pub struct Arguments {
+struct Arguments {
     #[command(flatten)]
     selection: Selection,
 
@@ -34,112 +46,168 @@ pub struct Arguments {
     /// Boot programs that are broken on purpose, too, and fail where one of them does not
     #[arg(long)]
     broken: bool,
+
+    /// Take the page sizes and the numbers of rows, as they are now, for right
+    #[arg(long)]
+    bless: bool,
 }
 
-/// Where serial output and initial file systems go.
+/// Where serial output and initial file systems go, relative to the repository.
 const FOLDER: &str = "target/boot";
 
-/// Boots kernels, and keeps what several boots share.
-struct Bench<'a> {
+/// How many boots went how.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    not_run: usize,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Self { passed, failed, not_run } = self;
+        write!(formatter, "{passed} passed, {failed} failed, {not_run} not run")
+    }
+}
+
+fn main() -> ExitCode {
+    command::main_of_proof("boot", run)
+}
+
+/// Runs the command.
+fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    let names = &arguments.kernels;
+    let chosen = KERNELS.iter().filter(|kernel| names.is_empty() || names.iter().any(|name| kernel.is(name)));
+    let mut boots = boots::of(chosen, &arguments.selection.platforms());
+    ensure!(!boots.is_empty(), Misuse("none of these kernels runs programs for these platforms".into()));
+    needs(&boots).provide(shell)?;
+    let golden = Golden::read(&shell.current_dir())?;
+
+    let mut kernels: Vec<_> = boots.iter().map(|boot| boot.kernel).collect();
+    kernels.dedup_by_key(|kernel| kernel.name);
+    let fetched = fetch::all(shell, &kernels);
+    for (reason, kernels) in &fetched.missing {
+        note!("can't get {}: {reason}", kernels.join(", "));
+    }
+    let mut tally = Tally { not_run: boots.len(), ..Tally::default() };
+    boots.retain(|boot| fetched.equipment.contains_key(boot.kernel.name));
+    tally.not_run -= boots.len();
+
+    let mut table = Table::new(golden::HEADINGS.into_iter().chain(["seconds"]));
+    let mut rows = Vec::new();
+    if !boots.is_empty() {
+        let programs = Programs::build(shell, &boots)?;
+        let progress = build::progress(boots.len() as u64);
+        for boot in boots {
+            progress.set_message(format!("booting {boot}"));
+            let tried = || -> Result<_> {
+                let transcript = programs.try_on(boot, &fetched.equipment[boot.kernel.name], arguments.broken)?;
+                let row = golden::row(&boot, &transcript);
+                if !arguments.bless {
+                    golden.check(&row)?;
+                }
+                Ok((row, transcript))
+            };
+            match tried() {
+                Ok((row, transcript)) => {
+                    let seconds = format!("{:.1}", transcript.time.as_secs_f64());
+                    table.push(row.iter().chain([&seconds]));
+                    rows.push(row);
+                    tally.passed += 1;
+                }
+                Err(error) => {
+                    note!("error: {boot}: {error:#}");
+                    tally.failed += 1;
+                }
+            }
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+    }
+
+    if !rows.is_empty() {
+        say!("{table}");
+    }
+    if arguments.bless {
+        golden.bless(&rows)?;
+    }
+    ensure!(tally.failed + tally.not_run == 0, "{tally}");
+    say!("{tally}");
+    Ok(())
+}
+
+/// What these boots need of the machine.
+fn needs(boots: &[Boot]) -> Needs {
+    let mut needs = Needs::of("cargo xtask boot");
+    for Boot { kernel, .. } in boots {
+        needs.file(kernel.machine.emulator, kernel.machine.package, "boot kernels");
+    }
+    needs.file("setpriv", "util-linux", "end an emulator with this command");
+    needs.file("dpkg-deb", "dpkg", "unpack kernels");
+    for program in ["apt-get", "apt-cache", "apt-config"] {
+        needs.file(program, "apt", "fetch kernels");
+    }
+    needs.file(packages::KEYRING, "debian-archive-keyring", "check what comes from Debian's archive");
+    needs
+}
+
+/// The programs that several boots share.
+struct Programs<'a> {
     shell: &'a Shell,
+    binaries: Vec<Binary>,
     /// The driver, by target.
     drivers: HashMap<&'static str, Vec<u8>>,
 }
 
-/// Runs the command.
-///
-/// # Errors
-/// Where something is missing that can't be got, or a boot failed.
-pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let platforms = arguments.selection.platforms();
-    let is_chosen =
-        |kernel: &&Kernel| arguments.kernels.is_empty() || arguments.kernels.iter().any(|name| kernel.is(name));
-    let boots: Vec<(&Kernel, &Platform)> = KERNELS
-        .iter()
-        .filter(is_chosen)
-        .flat_map(|kernel| platforms.iter().map(move |platform| (kernel, *platform)))
-        .filter(|(kernel, platform)| kernel.platforms.contains(&platform.name))
-        .collect();
-    for platform in &platforms {
-        let is_booted = boots.iter().any(|boot| boot.1.name == platform.name);
-        ensure!(
-            is_booted || !arguments.kernels.is_empty(),
-            "there is no kernel for {}: add one to kernels.rs",
-            platform.name
-        );
-    }
-    ensure!(!boots.is_empty(), "none of these kernels runs programs for these platforms");
-
-    let needed: Vec<_> =
-        platforms.into_iter().filter(|platform| boots.iter().any(|boot| boot.1.name == platform.name)).collect();
-    let binaries = build::build(shell, &needed)?;
-    let mut bench = Bench { shell, drivers: HashMap::new() };
-    shell.create_dir(FOLDER)?;
-
-    let progress = build::progress(boots.len() as u64);
-    let (mut rows, mut failures) = (Vec::new(), 0);
-    for (kernel, platform) in boots {
-        progress.set_message(format!("booting {} for {}", kernel.name, platform.name));
-        let binary = binaries.iter().find(|binary| binary.platform.name == platform.name).context("built above")?;
-        match bench.try_all(kernel, binary, arguments.broken) {
-            Ok(report) => rows.push(row(platform, &report)),
-            Err(error) => {
-                eprintln!("error: {} on {}: {error:#}", platform.name, kernel.name);
-                failures += 1;
+impl<'a> Programs<'a> {
+    /// Builds what these boots need.
+    fn build(shell: &'a Shell, boots: &[Boot]) -> Result<Self> {
+        let mut platforms: Vec<&Platform> = Vec::new();
+        for boot in boots {
+            if !platforms.contains(&boot.platform) {
+                platforms.push(boot.platform);
             }
         }
-        progress.inc(1);
+        let binaries = build::build(shell, &platforms)?;
+        let mut drivers = HashMap::new();
+        for Binary { platform, compiler, .. } in &binaries {
+            if !drivers.contains_key(platform.target) {
+                let linked = compiler::compile(shell, *compiler, platform.target, "boot-driver", "boot-driver", &[])
+                    .with_context(|| format!("can't build the driver for {}", platform.name))?;
+                drivers.insert(platform.target, fs::read(linked)?);
+            }
+        }
+        Ok(Self { shell, binaries, drivers })
     }
-    progress.finish_and_clear();
 
-    println!("\n| platform | kernel | pages | rows passed | seconds |\n|---|---|---|---|---|\n{}", rows.join("\n"));
-    ensure!(failures == 0, "{failures} of {} boots failed", failures + rows.len());
-    Ok(())
-}
-
-/// A line of the table.
-fn row(platform: &Platform, report: &Report) -> String {
-    let (pages, seconds) = (report.page_size / 1024, report.time.as_secs_f64());
-    format!("| {} | {} | {pages} KiB | {} | {seconds:.1} |", platform.name, report.release, report.passed)
-}
-
-impl Bench<'_> {
-    /// Boots a kernel with the program, and, if that is wanted, with its broken variants.
-    fn try_all(&mut self, kernel: &Kernel, binary: &Binary, with_broken: bool) -> Result<Report> {
-        let program = fs::read(&binary.path)?;
-        let report = self.boot(kernel, binary.platform, &program)?;
-        report.verdict()?;
+    /// Boots a kernel with the program, and, if that is wanted, with the broken ones, too.
+    fn try_on(&self, boot: Boot, equipment: &Equipment, with_broken: bool) -> Result<Transcript> {
+        let binary = self.binaries.iter().find(|binary| binary.platform == boot.platform).context("it was built")?;
+        let transcript = self.run(boot, equipment, &binary.content)?;
+        transcript.verdict()?;
         if with_broken {
-            for variant in broken::variants(&program, kernel.page_size * 1024)? {
-                println!("The same with a broken program: {}", variant.flaw);
-                let report = self.boot(kernel, binary.platform, &variant.program)?;
-                ensure!(report.has_begun(), "the driver of the broken program never began");
-                let [first, ..] = &report.failed[..] else { bail!("it works although it is broken: {}", variant.flaw) };
-                println!("{} failures, as it must be; the first: {first}", report.failed.len());
+            for broken in broken::variants(binary, boot.kernel.page_size * 1024)? {
+                note!("The same with a broken program: {}", broken.flaw);
+                let transcript = self.run(boot, equipment, &broken.content)?;
+                ensure!(transcript.has_begun(), "the driver of the broken program never began");
+                let [first, ..] = &transcript.failed[..] else {
+                    bail!("it works although it is broken: {}", broken.flaw);
+                };
+                note!("{} failures, as it must be; the first: {first}", transcript.failed.len());
             }
         }
-        Ok(report)
+        Ok(transcript)
     }
 
-    fn boot(&mut self, kernel: &Kernel, platform: &Platform, program: &[u8]) -> Result<Report> {
-        let image = fetch::kernel(self.shell, kernel)?;
-        let emulator = fetch::emulator(self.shell, kernel.machine)?;
+    /// Boots a kernel with this program.
+    fn run(&self, boot: Boot, equipment: &Equipment, program: &[u8]) -> Result<Transcript> {
+        let Boot { kernel, platform } = boot;
         let folder = self.shell.current_dir().join(FOLDER);
+        fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
         let name = format!("{}-{}", kernel.name, platform.file_name());
         let (initramfs, log) = (folder.join(format!("{name}.cpio")), folder.join(format!("{name}.log")));
-        build::replace(&initramfs, &initial_file_system(self.driver(platform)?, program)?, 0o644)?;
-        let Image { kernel: image, device_tree } = image;
-        machine::boot(self.shell, kernel, &Files { emulator, kernel: image, device_tree, initramfs, log })
-    }
-
-    /// The driver for a platform.
-    fn driver(&mut self, platform: &Platform) -> Result<&[u8]> {
-        if !self.drivers.contains_key(platform.target) {
-            // The program is built by now, so what rustup can fetch is there.
-            let path = build::compile(self.shell, "boot-driver", platform.target, &mut false)?;
-            self.drivers.insert(platform.target, fs::read(path)?);
-        }
-        Ok(&self.drivers[platform.target])
+        output::replace(&initramfs, &initial_file_system(&self.drivers[platform.target], program)?)?;
+        machine::boot(self.shell, kernel, equipment, &Files { initramfs, log })
     }
 }
 

@@ -3,27 +3,23 @@
 //!
 //! Freestanding like the program itself, because std is hard to come by for some of the platforms; `_start`
 //! is the program's own.
-//!
-//! What it prints, and xtask reads:
-//! - `kernel <release>, <bytes> byte pages`
-//! - `run <sentence>`, then `ok <sentence>` or `FAIL <sentence>: <detail>`, for each row
-//! - `driver: <n> passed, <n> failed`, after which it sends SIGTERM to the machine's PID 1, by then pause.
-//!   The kernel says how that ended: it panics, and gives the exit status.
 
 #![no_std]
 #![no_main]
 #![allow(clippy::result_large_err, reason = "there is no heap to put an error on")]
 
 #[allow(unused, reason = "the driver takes `_start` and handles no signals")]
-#[path = "../../../src/arch/mod.rs"]
+#[path = "../../../../src/arch/mod.rs"]
 mod arch;
 mod memory;
 mod pause;
 mod processes;
+mod protocol;
 mod rows;
 mod sys;
 mod text;
 
+use crate::protocol::{CLOSING, FAILED, KERNEL, PASSED, RUN};
 use crate::rows::{ON_THE_MACHINE, ROWS, Row};
 use core::iter::from_fn;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -51,12 +47,12 @@ unsafe extern "C" fn main(argc: usize, argv: *const usize) -> ! {
     let page_size = unsafe { auxiliary_value(argc, argv, AT_PAGESZ as usize) }.unwrap_or_default();
     PAGE_SIZE.store(page_size, Relaxed);
     if let Err(error) = sys::mount(c"proc", c"/proc") {
-        say!("FAIL the driver can mount /proc: {error}");
+        say!("{FAILED}the driver can mount /proc: {error}");
         sys::exit(1);
     }
     // What came before may have left a line half finished.
     say!("");
-    say!("kernel {}, {} byte pages", sys::kernel_release(), page_size);
+    say!("{KERNEL}{}, {page_size} byte pages", sys::kernel_release());
 
     let (turn, announcement) = sys::pipe();
     if sys::fork() == 0 {
@@ -65,11 +61,11 @@ unsafe extern "C" fn main(argc: usize, argv: *const usize) -> ! {
     sys::close(announcement);
     // PID 1 waits until it is its turn, or until the other one is gone.
     if sys::read(turn, &mut [0]) != Ok(1) {
-        say!("FAIL the driver runs to its end: it was killed");
+        say!("{FAILED}the driver runs to its end: it was killed");
         sys::exit(1);
     }
     let error = sys::execute(c"/pause", &[c"/pause"]);
-    say!("FAIL the machine's PID 1 becomes pause: {error}");
+    say!("{FAILED}the machine's PID 1 becomes pause: {error}");
     sys::exit(1)
 }
 
@@ -78,7 +74,7 @@ fn examine(announcement: sys::File) -> ! {
     let mut failed = run(ROWS);
     sys::write_all(announcement, b"!");
     failed += run(ON_THE_MACHINE);
-    say!("driver: {} passed, {failed} failed", ROWS.len() + ON_THE_MACHINE.len() - failed);
+    say!("{CLOSING}{} passed, {failed} failed", ROWS.len() + ON_THE_MACHINE.len() - failed);
     sys::kill(1, SIGTERM).ok();
     // Whatever comes now, comes from PID 1.
     loop {
@@ -89,11 +85,11 @@ fn examine(announcement: sys::File) -> ! {
 /// Runs these rows. Returns how many failed.
 fn run(rows: &[Row]) -> usize {
     let fails = |row: &&Row| {
-        say!("run {}", row.sentence);
+        say!("{RUN}{}", row.sentence);
         match (row.run)() {
-            Ok(()) => say!("ok {}", row.sentence),
+            Ok(()) => say!("{PASSED}{}", row.sentence),
             Err(detail) => {
-                say!("FAIL {}: {detail}", row.sentence);
+                say!("{FAILED}{}: {detail}", row.sentence);
                 return true;
             }
         }
@@ -129,6 +125,6 @@ unsafe fn auxiliary_value(argc: usize, argv: *const usize, key: usize) -> Option
 /// A panic of the driver is a failure of its own kind.
 #[panic_handler]
 fn panic(information: &core::panic::PanicInfo) -> ! {
-    say!("FAIL the driver does not panic: {information}");
+    say!("{FAILED}the driver does not panic: {information}");
     sys::exit(1)
 }

@@ -2,16 +2,10 @@
 
 use crate::processes::{count_children, eventually, is_ready};
 use crate::sys::{self, File, Pid};
-use crate::text::{Outcome, Text, text};
+use crate::text::{Result, Text, text};
 use core::ffi::{CStr, c_int};
 use core::fmt::{self, Display, Formatter};
 use linux_raw_sys::general::{SIGKILL, SIGTERM};
-
-/// What pause says on stderr, and `-v` on stdout.
-pub const WARNING: &str = "Warning: pause should be the first process\n";
-pub const INTERRUPT: &str = "Shutting down, got signal: Interrupt\n";
-pub const TERMINATED: &str = "Shutting down, got signal: Terminated\n";
-pub const VERSION: &str = concat!("pause ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// How a process ended.
 #[derive(PartialEq)]
@@ -82,7 +76,7 @@ impl Pause {
     }
 
     /// Waits until it has its handlers in place and sleeps.
-    pub fn await_ready(&mut self) -> Outcome {
+    pub fn await_ready(&mut self) -> Result {
         eventually("pause to install its handlers and sleep", || {
             if self.has_ended() {
                 return Err(self.tell());
@@ -92,12 +86,12 @@ impl Pause {
     }
 
     /// Waits for its end, and for an exit status of 0.
-    pub fn await_success(&mut self) -> Outcome {
+    pub fn await_success(&mut self) -> Result {
         self.await_end(End::Status(0))
     }
 
     /// Waits for its end, and for this one.
-    pub fn await_end(&mut self, expected: End) -> Outcome {
+    pub fn await_end(&mut self, expected: End) -> Result {
         eventually("pause to end", || Ok(self.has_ended()))?;
         if self.end == Some(expected) { Ok(()) } else { Err(self.tell()) }
     }
@@ -108,7 +102,7 @@ impl Pause {
     }
 
     /// Sends SIGTERM and waits for an exit status of 0.
-    pub fn terminate(&mut self) -> Outcome {
+    pub fn terminate(&mut self) -> Result {
         self.signal(SIGTERM);
         self.await_success()
     }
@@ -120,12 +114,12 @@ impl Pause {
     }
 
     /// Compares what it has written to stdout since the last time.
-    pub fn has_printed(&self, expected: &str) -> Outcome {
+    pub fn has_printed(&self, expected: &str) -> Result {
         compare("stdout", &read_available(self.stdout), expected)
     }
 
     /// Compares what it has written to stderr since the last time.
-    pub fn has_said(&self, expected: &str) -> Outcome {
+    pub fn has_said(&self, expected: &str) -> Result {
         compare("stderr", &read_available(self.stderr), expected)
     }
 
@@ -164,7 +158,7 @@ pub struct Orphans {
 
 impl Orphans {
     /// Makes orphans in the namespace of `pid`, its PID 1, which adopts them.
-    pub fn make(pid: Pid, count: usize) -> Outcome<Self> {
+    pub fn make(pid: Pid, count: usize) -> Result<Self> {
         let before = count_children(pid);
         let (barrier, gate) = sys::pipe();
         let parent = sys::fork();
@@ -227,7 +221,7 @@ fn read_available(file: File) -> Text {
     text
 }
 
-fn compare(name: &str, text: &Text, expected: &str) -> Outcome {
+fn compare(name: &str, text: &Text, expected: &str) -> Result {
     match text.as_str() {
         actual if actual == expected => Ok(()),
         actual => Err(text!("{name} has {actual:?} instead of {expected:?}")),

@@ -1,18 +1,16 @@
 //! The process table, read from /proc.
 
 use crate::sys::{self, Pid};
-use crate::text::{Outcome, Text, text};
+use crate::text::{Result, Text, text};
+use contract::HANDLED;
 use core::ffi::{CStr, c_long};
 
 /// How many seconds something may take that takes a millisecond on an idle machine. An emulated machine is
 /// slow, and the one that emulates it may be busy.
 const BOUND: c_long = 60;
 
-/// The signals that the program handles, as a mask: SIGINT, SIGTERM and SIGCHLD.
-const HANDLED: u64 = 1 << 1 | 1 << 14 | 1 << 16;
-
 /// Waits until the condition holds, but not forever. `what` ends the sentence "waited for".
-pub fn eventually(what: &str, mut condition: impl FnMut() -> Outcome<bool>) -> Outcome {
+pub fn eventually(what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result {
     let end = sys::uptime() + BOUND;
     while !condition()? {
         if sys::uptime() > end {

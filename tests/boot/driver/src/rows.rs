@@ -1,10 +1,11 @@
 //! The rows: what the program promises, as far as a kernel has a say in it.
 
 use crate::PAGE_SIZE;
-use crate::pause::{End, INTERRUPT, Orphans, Pause, TERMINATED, VERSION, WARNING};
+use crate::pause::{End, Orphans, Pause};
 use crate::processes::{count_children, count_zombies, eventually, is_ready, status};
 use crate::sys;
-use crate::text::{Outcome, text};
+use crate::text::{Result, text};
+use contract::{INTERRUPT, TERMINATED, VERSION, WARNING};
 use core::ffi::CStr;
 use core::sync::atomic::Ordering::Relaxed;
 use linux_raw_sys::general::{
@@ -14,7 +15,7 @@ use linux_raw_sys::general::{
 /// A sentence about the program, and its proof.
 pub struct Row {
     pub sentence: &'static str,
-    pub run: fn() -> Outcome,
+    pub run: fn() -> Result,
 }
 
 /// How many orphans make a crowd.
@@ -51,21 +52,21 @@ pub static ON_THE_MACHINE: &[Row] = &[
     Row { sentence: "as the machine's PID 1 it ignores every other signal", run: ignores_other_signals_on_the_machine },
 ];
 
-fn becomes_ready() -> Outcome {
+fn becomes_ready() -> Result {
     let mut pause = Pause::start();
     pause.await_ready()?;
     pause.has_printed("")?;
     pause.has_said("")
 }
 
-fn terminates() -> Outcome {
+fn terminates() -> Result {
     let mut pause = Pause::start();
     pause.await_ready()?;
     pause.terminate()?;
     pause.has_said(TERMINATED)
 }
 
-fn is_interrupted() -> Outcome {
+fn is_interrupted() -> Result {
     let mut pause = Pause::start();
     pause.await_ready()?;
     pause.signal(SIGINT);
@@ -73,7 +74,7 @@ fn is_interrupted() -> Outcome {
     pause.has_said(INTERRUPT)
 }
 
-fn ignores_other_signals() -> Outcome {
+fn ignores_other_signals() -> Result {
     let mut pause = Pause::start();
     pause.await_ready()?;
     let deadly = [SIGINT, SIGTERM, SIGKILL, SIGSTOP];
@@ -83,7 +84,7 @@ fn ignores_other_signals() -> Outcome {
     pause.terminate()
 }
 
-fn reaps_orphans() -> Outcome {
+fn reaps_orphans() -> Result {
     let mut pause = Pause::start();
     pause.await_ready()?;
     Orphans::make(pause.pid(), CROWD)?.release();
@@ -91,7 +92,7 @@ fn reaps_orphans() -> Outcome {
     pause.terminate()
 }
 
-fn reaps_after_stop() -> Outcome {
+fn reaps_after_stop() -> Result {
     let mut pause = Pause::start();
     pause.await_ready()?;
     let orphans = Orphans::make(pause.pid(), CROWD)?;
@@ -104,7 +105,7 @@ fn reaps_after_stop() -> Outcome {
     pause.terminate()
 }
 
-fn reaps_at_start() -> Outcome {
+fn reaps_at_start() -> Result {
     let mut pause = Pause::start_with(true, &[c"/pause"], |_| match sys::fork() {
         0 => sys::exit(0),
         child => sys::await_zombie(child),
@@ -113,7 +114,7 @@ fn reaps_at_start() -> Outcome {
     is_without_children(pause.pid())
 }
 
-fn unblocks() -> Outcome {
+fn unblocks() -> Result {
     let mut pause = Pause::start_with(true, &[c"/pause"], |_| sys::block_and_ignore_all_signals());
     pause.await_ready()?;
     Orphans::make(pause.pid(), CROWD)?.release();
@@ -122,7 +123,7 @@ fn unblocks() -> Outcome {
     pause.has_said(TERMINATED)
 }
 
-fn has_full_stderr() -> Outcome {
+fn has_full_stderr() -> Result {
     // Not PID 1, so that there is a message at the start, too.
     let mut pause = Pause::start_with(false, &[c"/pause"], |stderr| {
         while sys::is_writable(stderr) {
@@ -133,7 +134,7 @@ fn has_full_stderr() -> Outcome {
     pause.terminate()
 }
 
-fn has_deserted_stderr() -> Outcome {
+fn has_deserted_stderr() -> Result {
     let (turn, announce) = sys::pipe();
     let mut pause = Pause::start_with(false, &[c"/pause"], |_| {
         sys::close(announce);
@@ -146,19 +147,19 @@ fn has_deserted_stderr() -> Outcome {
     pause.terminate()
 }
 
-fn has_no_descriptors() -> Outcome {
+fn has_no_descriptors() -> Result {
     let mut pause = Pause::start_with(false, &[c"/pause"], |_| (0..3).for_each(sys::close));
     pause.await_ready()?;
     pause.terminate()
 }
 
-fn has_no_arguments() -> Outcome {
+fn has_no_arguments() -> Result {
     let mut pause = Pause::start_with(true, &[], |_| ());
     pause.await_ready()?;
     pause.terminate()
 }
 
-fn has_little_stack() -> Outcome {
+fn has_little_stack() -> Result {
     // The kernel itself wastes up to a page, to make the stack's address random: arch_align_stack in
     // https://github.com/torvalds/linux/blob/v6.12/arch/arm64/kernel/process.c
     let size = 4 * PAGE_SIZE.load(Relaxed).max(4096);
@@ -170,7 +171,7 @@ fn has_little_stack() -> Outcome {
     pause.has_said(TERMINATED)
 }
 
-fn has_no_resources() -> Outcome {
+fn has_no_resources() -> Result {
     let mut pause = Pause::start_with(true, &[c"/pause"], |_| {
         sys::limit(RLIMIT_DATA, 0);
         sys::limit(RLIMIT_NOFILE, 0);
@@ -179,7 +180,7 @@ fn has_no_resources() -> Outcome {
     pause.terminate()
 }
 
-fn warns() -> Outcome {
+fn warns() -> Result {
     let mut pause = Pause::start_with(false, &[c"/pause"], |_| ());
     pause.await_ready()?;
     pause.has_said(WARNING)?;
@@ -187,40 +188,40 @@ fn warns() -> Outcome {
     pause.has_said(TERMINATED)
 }
 
-fn hangs_up() -> Outcome {
+fn hangs_up() -> Result {
     let mut pause = Pause::start_with(false, &[c"/pause"], |_| ());
     pause.await_ready()?;
     pause.signal(SIGHUP);
     pause.await_end(End::Signal(SIGHUP as _))
 }
 
-fn prints_version() -> Outcome {
+fn prints_version() -> Result {
     prints_version_for(c"-v")
 }
 
-fn prints_version_too() -> Outcome {
+fn prints_version_too() -> Result {
     prints_version_for(c"-V")
 }
 
-fn prints_version_for(argument: &CStr) -> Outcome {
+fn prints_version_for(argument: &CStr) -> Result {
     let mut pause = Pause::start_with(true, &[c"/pause", argument], |_| ());
     pause.await_success()?;
     pause.has_printed(VERSION)?;
     pause.has_said("")
 }
 
-fn becomes_ready_on_the_machine() -> Outcome {
+fn becomes_ready_on_the_machine() -> Result {
     eventually("PID 1 to become pause and ready", || Ok(status(1, "Name:").as_str() == "pause" && is_ready(1)))
 }
 
-fn reaps_on_the_machine() -> Outcome {
+fn reaps_on_the_machine() -> Result {
     // The driver is a child of PID 1, too.
     let before = count_children(1);
     Orphans::make(1, CROWD)?.release();
     eventually("PID 1 to have no orphans", || Ok(count_children(1) == before))
 }
 
-fn ignores_other_signals_on_the_machine() -> Outcome {
+fn ignores_other_signals_on_the_machine() -> Result {
     (1..=64).filter(|signal| ![SIGINT, SIGTERM].contains(signal)).for_each(|signal| {
         sys::kill(1, signal).ok();
     });
@@ -228,7 +229,7 @@ fn ignores_other_signals_on_the_machine() -> Outcome {
 }
 
 /// Waits until pause has neither living children nor zombies.
-fn is_without_children(pid: sys::Pid) -> Outcome {
+fn is_without_children(pid: sys::Pid) -> Result {
     let mut left = 0;
     eventually("all children to be reaped", || {
         left = count_children(pid);

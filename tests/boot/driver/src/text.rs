@@ -2,8 +2,8 @@
 
 use core::fmt::{self, Display, Formatter, Write};
 
-/// The result of a row: why it failed.
-pub type Outcome<Value = ()> = Result<Value, Text>;
+/// What came of a row, or of a part of one: where it failed, why.
+pub type Result<Value = ()> = core::result::Result<Value, Text>;
 
 /// Up to 400 bytes of text; what is beyond is cut off.
 pub struct Text {
