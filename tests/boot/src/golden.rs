@@ -74,3 +74,20 @@ impl Golden {
         self.table.write(&self.file)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_may_differ_and_nothing_else() {
+        let row = |cells: [&str; HEADINGS.len()]| cells.map(String::from);
+        let mut table = Table::new(HEADINGS);
+        table.push(row(["linux/arm64", "arm64-7", "7.1", "4 KiB", "23"]));
+        let golden = Golden { file: PathBuf::new(), table };
+        assert!(golden.check(&row(["linux/arm64", "arm64-7", "7.2", "4 KiB", "23"])).is_ok());
+        assert!(golden.check(&row(["linux/arm64", "arm64-7", "7.1", "16 KiB", "23"])).is_err());
+        assert!(golden.check(&row(["linux/arm64", "arm64-7", "7.1", "4 KiB", "22"])).is_err());
+        assert!(golden.check(&row(["linux/arm64", "arm64-8", "7.1", "4 KiB", "23"])).is_err());
+    }
+}
