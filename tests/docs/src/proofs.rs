@@ -19,7 +19,11 @@ pub fn table(repository: &Path) -> Result<Table> {
     let rows = [
         ("cases of the contract", format!("{cases}, on {platforms} platforms"), "test"),
         ("facts of the files and of the image", facts().to_string(), "test"),
-        ("rows on real kernels", format!("{}, in {} boots of {} kernels", sum(&boots, "rows")?, boots.rows.len(), kernels.len()), "boot"),
+        (
+            "rows on real kernels",
+            format!("{}, in {} boots of {} kernels", sum(&boots, "rows")?, boots.rows.len(), kernels.len()),
+            "boot",
+        ),
         ("checks on container hosts", format!("{}, on {} hosts", sum(&hosts, "checks")?, hosts.rows.len()), "e2e"),
         ("mutants of the program, all caught", MUTANTS.len().to_string(), "mutants"),
         ("measurements, beside other programs", costs.rows.len().to_string(), "bench"),

@@ -55,7 +55,8 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
         "cargo build --quiet --release --package pause --bin pause --target host-tuple --manifest-path {manifest} --target-dir target/mutants/build"
     );
     // They would replace the flags of .cargo/config.toml, which cargo finds in the folders above.
-    let output = build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").quiet().ignore_status().output()?;
+    let output =
+        build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").quiet().ignore_status().output()?;
     if !output.status.success() {
         bail!("can't build the mutant \"{}\": {}", mutant.name, String::from_utf8_lossy(&output.stderr));
     }
