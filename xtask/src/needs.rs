@@ -4,7 +4,7 @@
 use crate::note;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 
 /// What a command needs. Nothing is asked before [`Needs::provide`].
@@ -99,7 +99,9 @@ fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
     let cache = format!("Dir::Cache::archives={}", archives.path().display());
     std::fs::create_dir(archives.path().join("partial"))?;
     // The package lists of a new machine are old or not there at all.
-    let updated = cmd!(shell, "apt-get update --quiet -o DPkg::Lock::Timeout=300").quiet().ignore_stdout().run();
+    let path = std::env::join_paths(search_path())?;
+    let update = cmd!(shell, "apt-get update --quiet -o DPkg::Lock::Timeout=300").env("PATH", &path);
+    let updated = update.quiet().ignore_stdout().run();
     if let Err(error) = updated {
         note!("Going on with the package lists as they are: {error}");
     }
@@ -107,8 +109,8 @@ fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
         shell,
         "apt-get install --yes --quiet --no-install-recommends -o DPkg::Lock::Timeout=300 -o {cache} {packages...}"
     );
-    let output =
-        install.env("DEBIAN_FRONTEND", "noninteractive").quiet().ignore_status().ignore_stdout().output()?;
+    let install = install.env("PATH", &path).env("DEBIAN_FRONTEND", "noninteractive");
+    let output = install.quiet().ignore_status().ignore_stdout().output()?;
     // Its last line that begins so says most.
     let errors = String::from_utf8_lossy(&output.stderr);
     let reason = errors.lines().rev().find_map(|line| line.strip_prefix("E: "));
@@ -121,8 +123,14 @@ pub fn exists(file: &str) -> bool {
     if Path::new(file).is_absolute() {
         return Path::new(file).exists();
     }
+    search_path().iter().any(|folder| folder.join(file).exists())
+}
+
+/// Where programs are. Debian's users do not have root's folders in their `PATH`, nor has root in what `sudo env`
+/// takes over from them; dpkg refuses to work then.
+fn search_path() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(file).exists())
+    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect()
 }
 
 /// Whether this process may do everything.

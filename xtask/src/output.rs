@@ -83,6 +83,11 @@ impl Folder {
         Ok(Self { path, new, _lock: lock })
     }
 
+    /// Where the new version is until it is finished, for a program that writes it.
+    pub fn new_path(&self) -> &Path {
+        &self.new.path
+    }
+
     /// Writes a file of the new version. `mode` is its permissions, where there are such.
     ///
     /// # Errors

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use tar::{Builder, Header};
+use xtask::digest::sha256;
+use xtask::platform;
 
 /// Writes an image of executable files: each with its path in the image and where it comes from. `config` is
 /// how a container of it starts.
@@ -19,14 +19,11 @@ pub fn write(archive: &Path, reference: &str, config: &Value, files: &[(&str, &P
         append(&mut layer, path, &fs::read(source)?)?;
     }
     let layer = layer.into_inner()?;
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
+    let mut platform = platform::native()?.name.split('/');
     let config = serde_json::to_vec(&json!({
-        "architecture": architecture,
-        "os": "linux",
+        "os": platform.next(),
+        "architecture": platform.next(),
+        "variant": platform.next(),
         "config": config,
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))] },
     }))?;
@@ -48,12 +45,4 @@ fn append(archive: &mut Builder<impl std::io::Write>, path: &str, content: &[u8]
     header.set_mode(0o755);
     archive.append_data(&mut header, path, content)?;
     Ok(())
-}
-
-/// The digest in hexadecimal.
-fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

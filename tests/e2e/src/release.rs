@@ -1,15 +1,18 @@
 //! Other releases of Debian, for other generations of the hosts.
 
-use super::{HOSTS, common};
-use crate::install;
+use crate::hosts::HOSTS;
+use crate::{busybox, sandbox};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
+use xtask::needs::Needs;
+use xtask::note;
+use xtask::output::Folder;
 
 /// What newer releases have apart from the packages that the hosts name.
-const PACKAGES: [&str; 6] = ["aardvark-dns", "docker-cli", "iproute2", "netavark", "nftables", "passt"];
+const PACKAGES: [&str; 5] = ["aardvark-dns", "docker-cli", "netavark", "nftables", "passt"];
 
 /// The parser of `--release`.
 ///
@@ -21,28 +24,51 @@ pub fn parse(name: &str) -> Result<String> {
     Ok(name.into())
 }
 
-/// Makes a root file system of a release, with all hosts' packages, unless it is there. Returns the folder.
+/// What this machine's release is called, where it says so.
+pub fn of_this_machine() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+    Some(name.trim_matches('"').into())
+}
+
+/// Where the root file system of a release is, once it is made.
+fn folder(shell: &Shell, release: &str) -> PathBuf {
+    shell.current_dir().join("target/e2e").join(release)
+}
+
+/// Adds what making the root file system of a release takes.
+pub fn add_needs(needs: &mut Needs, shell: &Shell, release: &str) {
+    if !folder(shell, release).exists() {
+        needs.file("debootstrap", "debootstrap", "install another release of Debian in a folder");
+    }
+}
+
+/// Makes the root file system of a release, with all hosts' packages, unless it is there. Returns the folder.
 ///
 /// # Errors
 /// Where it can't be made.
 pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
-    let folder = shell.current_dir().join("target/e2e").join(release);
-    if folder.exists() {
-        return Ok(folder);
+    let path = folder(shell, release);
+    if path.exists() {
+        return Ok(path);
     }
-    install::ensure(shell, "debootstrap", &["debootstrap"], "install another release of Debian in a folder")?;
     let mirror =
         cmd!(shell, "apt-get indextargets --format $(REPO_URI)").args(["Created-By: Packages"]).quiet().read()?;
     let mirror = mirror.lines().next().context("this machine's apt knows no mirror of Debian")?;
-    let hosts = HOSTS.iter().flat_map(|host| host.packages).chain(common::PACKAGES);
+    let hosts = HOSTS.iter().flat_map(|host| host.packages).chain([&busybox::PACKAGE, &sandbox::PACKAGE]);
     let packages: BTreeSet<&str> = hosts.map(|(_, package)| *package).chain(PACKAGES).collect();
     let packages = Vec::from_iter(packages).join(",");
-    let parent = folder.parent().context("a folder in a folder")?;
-    fs::create_dir_all(parent)?;
-    let staging = tempfile::tempdir_in(parent)?;
-    let new = staging.path().join(release);
-    println!("Installing Debian's {release} in {}, which takes some minutes once", folder.display());
-    cmd!(shell, "debootstrap --variant=minbase --include={packages} {release} {new} {mirror}").ignore_stdout().run()?;
-    fs::rename(new, &folder)?;
-    Ok(folder)
+    note!("Installing Debian's {release} in {}, which takes some minutes once", path.display());
+    let folder = Folder::begin(&path)?;
+    install(shell, release, &packages, mirror, folder.new_path())?;
+    folder.finish(&[])?;
+    Ok(path)
+}
+
+/// Installs a release in a folder.
+fn install(shell: &Shell, release: &str, packages: &str, mirror: &str, folder: &Path) -> Result<()> {
+    // What it mounts in the folder must be gone when somebody removes that, whatever ended it.
+    let debootstrap =
+        cmd!(shell, "unshare --mount debootstrap --variant=minbase --include={packages} {release} {folder} {mirror}");
+    debootstrap.env("PATH", sandbox::PATH).ignore_stdout().run().with_context(|| format!("can't install {release}"))
 }

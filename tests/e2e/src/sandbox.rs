@@ -10,33 +10,45 @@
 //! command itself is an ordinary child of init, which reaps what the command's daemons leave behind. The
 //! keeper's and init's standard input is a pipe that the caller holds: its end tells that the caller is gone.
 
-use crate::install;
 use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, wait};
+use nix::unistd::{pivot_root, setsid};
 use procfs::process::Process;
-use rustix::io::Errno;
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind_recursive, mount_change, mount_remount, unmount,
-};
-use rustix::process::{Signal, WaitOptions, pivot_root, set_parent_process_death_signal, setsid, wait};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
-use std::ffi::{CString, OsString};
+use std::env::{args_os, current_dir, set_current_dir};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio, exit};
+use std::process::{Command, Stdio, exit};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 use xshell::{Shell, cmd};
+use xtask::note;
 
 /// This program, even if another build has replaced its file.
 const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// What a sandbox itself needs.
+pub const PACKAGE: (&str, &str) = ("ip", "iproute2");
+
+/// Where programs are.
+pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// As arguments, they turn this executable into a process of a sandbox. The root and the command follow.
+const KEEPER: &str = "--sandbox-keeper";
+const INIT: &str = "--sandbox-init";
 
 /// The longest that a sandbox lives.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// What begins the name of every sandbox's cgroups; the keeper's process number ends it.
-const CGROUP: &str = "pause-xtask-";
+const CGROUP: &str = "pause-e2e-";
 
 /// The cgroup controllers that runtimes look for in a version 1 hierarchy of their own.
 const CONTROLLERS: [&str; 8] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
@@ -53,31 +65,14 @@ const HIDDEN: [&str; 8] = [
     "var/lib/docker",
 ];
 
-/// A process of the sandbox.
-#[derive(clap::Args)]
-pub struct Arguments {
-    stage: Stage,
-    root: PathBuf,
-    #[arg(trailing_var_arg = true)]
-    command: Vec<OsString>,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Stage {
-    Keeper,
-    Init,
-}
-
 /// Runs this program with `command` as its arguments in a new sandbox over `root`. Returns what it wrote to
 /// standard output.
 ///
 /// # Errors
 /// Where there can be no sandbox, or the command fails.
-pub fn read(shell: &Shell, root: &Path, command: &[&str]) -> Result<String> {
-    ensure!(install::is_root(), "a sandbox needs namespaces, mounts and cgroups of its own; run this as root");
-    install::ensure(shell, "ip", &["iproute2"], "set up the loopback of a sandbox")?;
+pub fn read(shell: &Shell, root: &Path, command: &[&OsStr]) -> Result<String> {
     let mut keeper = Command::new(THIS_PROGRAM)
-        .args(["sandbox", "keeper"])
+        .arg(KEEPER)
         .arg(root)
         .args(command)
         .current_dir(shell.current_dir())
@@ -88,78 +83,84 @@ pub fn read(shell: &Shell, root: &Path, command: &[&str]) -> Result<String> {
     keeper.stdout.take().expect("a pipe").read_to_string(&mut output)?;
     // The pipe to its standard input closes only now, or when this process dies.
     let status = keeper.wait()?;
-    ensure!(status.success(), "the sandbox of `{}` failed: {status}", command.join(" "));
+    ensure!(status.success(), "the sandbox of {command:?} failed: {status}");
     Ok(output)
 }
 
-/// Runs a process of the sandbox.
-///
-/// # Errors
-/// Where the place can't be set up.
-pub fn run(arguments: &Arguments) -> Result<()> {
-    let status = match arguments.stage {
-        Stage::Keeper => keep(&arguments.root, &arguments.command)?,
-        Stage::Init => init(&arguments.root, &arguments.command)?,
+/// Becomes a process of a sandbox, where this executable was started as one. Does not return then.
+pub fn run_if_asked() {
+    let words: Vec<OsString> = args_os().skip(1).collect();
+    let [stage, root, command @ ..] = words.as_slice() else { return };
+    let stage = match stage.to_str() {
+        Some(KEEPER) => keep,
+        Some(INIT) => init,
+        _ => return,
     };
-    exit(status.code().unwrap_or(128 + status.signal().unwrap_or_default()))
+    match stage(Path::new(root), command) {
+        Ok(status) => exit(status),
+        Err(error) => {
+            note!("error: {error:#}");
+            exit(1)
+        }
+    }
 }
 
-/// Makes the cgroups, runs init in them, and removes them.
-fn keep(root: &Path, command: &[OsString]) -> Result<ExitStatus> {
+/// Makes the cgroups, runs init in them, and removes them. Returns init's exit status.
+fn keep(root: &Path, command: &[OsString]) -> Result<i32> {
     // A ^C on the terminal ends the caller. This process hears of it through the pipe.
     setsid()?;
     let cgroups = Cgroups::create()?;
     let mut doors = cgroups.doors()?;
-    // SAFETY: this process has one thread and shares nothing.
-    unsafe { unshare_unsafe(UnshareFlags::NEWPID)? };
+    unshare(CloneFlags::CLONE_NEWPID)?;
     let mut init = Command::new(THIS_PROGRAM);
-    init.args(["sandbox", "init"]).arg(root).args(command);
+    init.arg(INIT).arg(root).args(command);
     // SAFETY: system calls only, which is all that is safe between fork and exec.
     unsafe {
         init.pre_exec(move || {
-            set_parent_process_death_signal(Some(Signal::KILL))?;
+            set_pdeathsig(Signal::SIGKILL)?;
             // 0 stands for the process that writes.
             doors.iter_mut().try_for_each(|door| door.write_all(b"0"))
         });
     }
-    Ok(init.status()?)
+    let status = init.status()?;
+    Ok(status.code().unwrap_or(128 + status.signal().unwrap_or_default()))
 }
 
-/// Sets the place up, and reaps until the command ends. Runs as PID 1.
-fn init(root: &Path, command: &[OsString]) -> Result<ExitStatus> {
-    let namespaces = UnshareFlags::NEWNS
-        | UnshareFlags::NEWNET
-        | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWUTS
-        | UnshareFlags::NEWCGROUP;
-    // SAFETY: this process has one thread still and shares nothing.
-    unsafe { unshare_unsafe(namespaces)? };
-    let repository = std::env::current_dir()?;
+/// Sets the place up, and reaps until the command ends. Returns its exit status. Runs as PID 1.
+fn init(root: &Path, command: &[OsString]) -> Result<i32> {
+    unshare(
+        CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWCGROUP,
+    )?;
+    let repository = current_dir()?;
     change_root(root, &repository).context("can't change to the sandbox's root")?;
     // The end of this process ends every other one in its PID namespace.
     spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        exit(128 + Signal::KILL.as_raw())
+        exit(128 + Signal::SIGKILL as i32)
     });
     spawn(|| {
         sleep(LIMIT);
-        eprintln!("error: the sandbox was not done within {} minutes", LIMIT.as_secs() / 60);
-        exit(128 + Signal::KILL.as_raw())
+        note!("error: the sandbox was not done within {} minutes", LIMIT.as_secs() / 60);
+        exit(128 + Signal::SIGKILL as i32)
     });
 
     let child = Command::new(THIS_PROGRAM)
         .args(command)
         .current_dir(repository)
         .env_clear()
-        .envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")])
+        .envs([("PATH", PATH), ("HOME", "/root")])
         .stdin(Stdio::null())
         .spawn()?;
+    let is_child = |pid: nix::unistd::Pid| pid.as_raw().cast_unsigned() == child.id();
     loop {
-        match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid.as_raw_pid() as u32 == child.id() => {
-                return Ok(ExitStatus::from_raw(status.as_raw()));
-            }
-            Ok(_) | Err(Errno::INTR) => (),
+        match wait() {
+            Ok(WaitStatus::Exited(pid, status)) if is_child(pid) => return Ok(status),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if is_child(pid) => return Ok(128 + signal as i32),
+            Ok(_) | Err(Errno::EINTR) => (),
             Err(error) => bail!("can't wait for the sandboxed command: {error}"),
         }
     }
@@ -167,53 +168,68 @@ fn init(root: &Path, command: &[OsString]) -> Result<ExitStatus> {
 
 /// Makes an overlay over `lower` the root, with file systems of its own for all that must not be shared.
 fn change_root(lower: &Path, repository: &Path) -> Result<()> {
-    let none = MountFlags::empty();
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    mount("tmpfs", "/run", "tmpfs", none, c"mode=755")?;
+    remount("/", MsFlags::MS_PRIVATE | MsFlags::MS_REC)?;
+    // From here the option needs no path, in which some characters would be its own.
+    set_current_dir(lower)?;
+    mount_new("tmpfs", Path::new("/run"), "mode=755")?;
     let root = Path::new("/run/root");
     for folder in ["/run/upper", "/run/work", "/run/root"] {
         fs::create_dir(folder)?;
     }
-    let layers = format!("lowerdir={},upperdir=/run/upper,workdir=/run/work", lower.display());
-    mount("overlay", root, "overlay", none, CString::new(layers)?.as_c_str())
+    mount_new("overlay", root, "lowerdir=.,upperdir=/run/upper,workdir=/run/work")
         .context("this kernel can't mount an overlay file system")?;
-    let hidden = HIDDEN.map(|folder| ("tmpfs", folder, c"mode=755"));
+    let hidden = HIDDEN.map(|folder| ("tmpfs", folder, "mode=755"));
     let own = [
-        ("proc", "proc", c""),
-        ("sysfs", "sys", c""),
-        ("tmpfs", "run", c"mode=755"),
-        ("tmpfs", "tmp", c"mode=1777"),
-        ("tmpfs", "dev/shm", c"mode=1777"),
+        ("proc", "proc", ""),
+        ("sysfs", "sys", ""),
+        ("tmpfs", "run", "mode=755"),
+        ("tmpfs", "tmp", "mode=1777"),
+        ("tmpfs", "dev/shm", "mode=1777"),
     ];
-    mount_bind_recursive("/dev", root.join("dev"))?;
+    bind(Path::new("/dev"), &root.join("dev"))?;
     for (kind, folder, data) in own.into_iter().chain(hidden) {
         let folder = root.join(folder);
         fs::create_dir_all(&folder)?;
-        mount(kind, &folder, kind, none, data).with_context(|| format!("can't mount {}", folder.display()))?;
+        mount_new(kind, &folder, data)?;
     }
     let inside = root.join(repository.strip_prefix("/")?);
     fs::create_dir_all(&inside)?;
-    mount_bind_recursive(repository, &inside)?;
-    mount_remount(&inside, MountFlags::BIND | MountFlags::RDONLY, "")?;
+    bind(repository, &inside)?;
+    remount(&inside, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY)?;
     mount_cgroups(&root.join("sys/fs/cgroup"))?;
 
     // The new root lands on top of the old one, which then goes.
-    std::env::set_current_dir(root)?;
+    set_current_dir(root)?;
     pivot_root(".", ".")?;
-    unmount(".", UnmountFlags::DETACH)?;
-    std::env::set_current_dir("/")?;
+    umount2(".", MntFlags::MNT_DETACH)?;
+    set_current_dir("/")?;
     // What container engines expect of a root.
-    mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)?;
+    remount("/", MsFlags::MS_SHARED | MsFlags::MS_REC)?;
     let shell = Shell::new()?;
-    cmd!(shell, "ip link set lo up").quiet().run()?;
+    cmd!(shell, "ip link set lo up").env("PATH", PATH).quiet().run()?;
     Ok(())
+}
+
+/// Mounts a new file system of that kind.
+fn mount_new(kind: &str, folder: &Path, data: &str) -> Result<()> {
+    mount(Some(kind), folder, Some(kind), MsFlags::empty(), Some(data))
+        .with_context(|| format!("can't mount {kind} on {}", folder.display()))
+}
+
+/// Shows a folder, with all that is mounted below, in a second place.
+fn bind(folder: &Path, place: &Path) -> nix::Result<()> {
+    mount(Some(folder), place, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
+}
+
+/// Changes what is mounted somewhere.
+fn remount(place: impl AsRef<Path>, flags: MsFlags) -> nix::Result<()> {
+    mount(None::<&str>, place.as_ref(), None::<&str>, flags, None::<&str>)
 }
 
 /// Mounts this process's part of the cgroup hierarchies.
 fn mount_cgroups(folder: &Path) -> Result<()> {
-    let none = MountFlags::empty();
     if is_unified()? {
-        mount("cgroup2", folder, "cgroup2", none, c"")?;
+        mount_new("cgroup2", folder, "")?;
         // A cgroup gives controllers to its children only while no process is in it:
         // https://github.com/torvalds/linux/blob/v6.12/Documentation/admin-guide/cgroup-v2.rst#no-internal-process-constraint
         fs::create_dir(folder.join("init"))?;
@@ -224,14 +240,12 @@ fn mount_cgroups(folder: &Path) -> Result<()> {
         return Ok(());
     }
     // Version 1 only, even if the machine mounts both: crun refuses a mixture.
-    mount("tmpfs", folder, "tmpfs", none, c"mode=755")?;
-    let systemd = ("systemd", c"none,name=systemd".to_owned());
-    let controllers = CONTROLLERS.map(|name| (name, CString::new(name).expect("no NUL in a name")));
-    for (name, data) in controllers.into_iter().chain([systemd]) {
+    mount_new("tmpfs", folder, "mode=755")?;
+    let controllers = CONTROLLERS.map(|name| (name, name));
+    for (name, data) in controllers.into_iter().chain([("systemd", "none,name=systemd")]) {
         let folder = folder.join(name);
         fs::create_dir(&folder)?;
-        mount("cgroup", &folder, "cgroup", none, data.as_c_str())
-            .with_context(|| format!("can't mount the cgroup hierarchy {name}"))?;
+        mount_new("cgroup", &folder, data)?;
     }
     Ok(())
 }
@@ -292,7 +306,7 @@ impl Drop for Cgroups {
     fn drop(&mut self) {
         for folder in &self.0 {
             if let Err(error) = remove(folder) {
-                eprintln!("warning: the cgroup {} remains: {error}", folder.display());
+                note!("warning: the cgroup {} remains: {error}", folder.display());
             }
         }
     }

@@ -1,6 +1,5 @@
 //! containerd: by hand with ctr, and through Kubernetes' container runtime interface.
 
-use super::common::{self, BUSYBOX, Foreground, MAKE_ORPHANS};
 use super::cri::{
     Client, ContainerConfig, ContainerMetadata, CreateContainerRequest, CreateContainerResponse, Done, ExecSyncRequest,
     ExecSyncResponse, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
@@ -8,10 +7,15 @@ use super::cri::{
     PodSandboxStatusRequest, PodSandboxStatusResponse, RunPodSandboxRequest, RunPodSandboxResponse,
     StartContainerRequest, StopPodSandboxRequest,
 };
-use super::{Check, Host, REFERENCE, Scene, read};
-use crate::mutant::DEAF;
+use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
+use crate::command::{self, Foreground, read};
+use crate::host::{Check, Host, Scene};
+use crate::images::REFERENCE;
+use crate::pause;
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use mutants::DEAF;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -21,6 +25,7 @@ use xshell::{Shell, cmd};
 /// One row of the table.
 pub const HOST: Host = Host {
     name: "containerd",
+    title: "containerd, with its CRI",
     packages: &[("containerd", "containerd"), ("runc", "runc"), ("/usr/lib/cni/bridge", "containernetworking-plugins")],
     version: &["containerd", "--version"],
     checks,
@@ -53,7 +58,7 @@ bin_dir = "/usr/lib/cni"
 }
 
 fn checks(scene: &mut Scene) -> Result<()> {
-    let (shell, archive, busybox) = (scene.shell, scene.archive, common::busybox()?);
+    let (shell, archive, busybox) = (scene.shell, scene.archive, busybox::pack()?);
     let _daemon = start(shell)?;
     // Kubernetes has a namespace of its own for its images.
     for (namespace, archive) in [("default", archive), ("k8s.io", archive), ("k8s.io", Path::new(busybox))] {
@@ -62,27 +67,27 @@ fn checks(scene: &mut Scene) -> Result<()> {
 
     let run = cmd!(shell, "ctr run --pid-file /tmp/pause.pid {REFERENCE} pause");
     let mut container = Foreground::start(run, "pause")?;
-    common::await_handlers(container.pid(Path::new("/tmp/pause.pid"))?)?;
+    pause::wait_until_ready(container.pid(Path::new("/tmp/pause.pid"))?)?;
     let begin = Instant::now();
     read(cmd!(shell, "ctr task kill --signal SIGTERM pause"))?;
     let status = container.wait()?;
-    common::check_stop(scene, begin.elapsed(), status, &container.log()?);
+    pause::check_stop(scene, begin.elapsed(), status, &container.log()?);
     if status.is_none() {
         read(cmd!(shell, "ctr task kill --signal SIGKILL pause"))?;
     }
 
     let client = Client::connect(SOCKET)?;
-    let (sandbox, pause) = run_sandbox(&client, "first")?;
+    let (sandbox, pid) = run_sandbox(&client, "first")?;
     let container = run_container(&client, &sandbox)?;
-    common::check_reaping(scene, pause, || {
+    pause::check_reaping(scene, pid, || {
         let cmd = MAKE_ORPHANS.map(String::from).to_vec();
         let done: ExecSyncResponse =
             client.call("ExecSync", ExecSyncRequest { container_id: container, cmd, timeout: 10 })?;
         ensure!(done.exit_code == 0, "making orphans failed: {}", String::from_utf8_lossy(&done.stderr));
         Ok(())
     })?;
-    kill_process(Pid::from_raw(pause).context("a process number")?, Signal::TERM)?;
-    let not_ready = common::wait_until(|| Ok(state(&client, &sandbox)? == PodSandboxState::NotReady))?;
+    kill(Pid::from_raw(pid), Signal::SIGTERM)?;
+    let not_ready = command::becomes_so(|| Ok(state(&client, &sandbox)? == PodSandboxState::NotReady))?;
     scene.check(&NOT_READY, not_ready.then_some(()).context("it is Ready still"));
 
     // StopPodSandbox sends SIGKILL.
@@ -102,9 +107,7 @@ pub fn start(shell: &Shell) -> Result<Foreground> {
     fs::write("/etc/cni/net.d/pods.conflist", NETWORK)?;
     fs::write("/etc/containerd/config.toml", configuration())?;
     let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
-    let up =
-        common::wait_until(|| Ok(cmd!(shell, "ctr version").quiet().ignore_stdout().ignore_stderr().run().is_ok()))?;
-    ensure!(up, "containerd does not start: {}", daemon.log()?);
+    daemon.wait_until_up(|| command::succeeds(cmd!(shell, "ctr version")))?;
     Ok(daemon)
 }
 

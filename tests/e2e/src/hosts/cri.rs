@@ -1,6 +1,6 @@
 //! The part of Kubernetes' container runtime interface that the checks need, as a gRPC client.
 //!
-//! The messages are written out, since the crates that generate them all want protoc when xtask is built. What
+//! The messages are written out, since the crates that generate them all want protoc when they are built. What
 //! the fields mean: <https://github.com/kubernetes/cri-api/blob/v0.31.0/pkg/apis/runtime/v1/api.proto>
 
 use anyhow::{Context, Result};
@@ -12,6 +12,7 @@ use tonic::Request;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
+use xtask::note;
 
 /// A connection to a runtime.
 pub struct Client {
@@ -40,7 +41,7 @@ impl Client {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        eprintln!("> {method}");
+        note!("> {method}");
         self.ask(method, request)
     }
 

@@ -1,8 +1,11 @@
 //! A registry: what it keeps is what was pushed, and a pull takes little.
 
-use super::common::{self, Foreground};
+use super::containerd;
 use super::podman::{self, Podman, SHARE};
-use super::{Check, Host, REFERENCE, Scene, containerd, read};
+use crate::command::{self, Foreground, read};
+use crate::host::{Check, Host, Scene};
+use crate::images::REFERENCE;
+use crate::pause;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fs;
@@ -11,6 +14,7 @@ use xshell::{Shell, cmd};
 /// One row of the table.
 pub const HOST: Host = Host {
     name: "registry",
+    title: "a registry, with podman and containerd",
     packages: &[
         podman::PACKAGES[0],
         podman::PACKAGES[1],
@@ -47,8 +51,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     let (shell, archive) = (scene.shell, scene.archive);
     fs::write("/tmp/registry.yaml", CONFIGURATION)?;
     let registry = Foreground::start(cmd!(shell, "docker-registry serve /tmp/registry.yaml"), "registry")?;
-    let get = || cmd!(shell, "busybox wget -q -O - http://127.0.0.1:5000/v2/").quiet().ignore_stdout().ignore_stderr();
-    ensure!(common::wait_until(|| Ok(get().run().is_ok()))?, "the registry does not start: {}", registry.log()?);
+    registry.wait_until_up(|| command::succeeds(cmd!(shell, "busybox wget -q -O - http://127.0.0.1:5000/v2/")))?;
 
     let copy = ["--insecure-policy", "copy", "--quiet", "--all"];
     read(cmd!(shell, "skopeo {copy...} --dest-tls-verify=false oci-archive:{archive}:{REFERENCE} docker://{REMOTE}"))?;
@@ -68,7 +71,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     read(cmd!(shell, "ctr images pull --plain-http {REMOTE}"))?;
     scene.notes.push(traffic.end("containerd")?);
     let said = read(cmd!(shell, "ctr run --rm {REMOTE} version /pause -v"));
-    scene.check(&CHOICE, said.and_then(|said| common::check_version(&said)));
+    scene.check(&CHOICE, said.and_then(|said| pause::check_version(&said)));
     scene.check(&EVERY, pull_every_platform(shell, &podman));
     Ok(())
 }

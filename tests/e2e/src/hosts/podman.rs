@@ -1,7 +1,10 @@
 //! podman: the infra container of its pods, whatever they share, however they are made, and whoever runs them.
 
-use super::common::{self, BUSYBOX, GRACE, MAKE_ORPHANS};
-use super::{Check, Host, REFERENCE, Scene, read, read_errors};
+use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
+use crate::command::{GRACE, read, read_errors};
+use crate::host::{Check, Host, Scene};
+use crate::images::REFERENCE;
+use crate::pause;
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -10,12 +13,14 @@ use std::time::Instant;
 use xshell::{Cmd, Shell};
 
 /// One row of the table.
-pub const HOST: Host = Host { name: "podman", packages: PACKAGES, version: &["podman", "--version"], checks };
+pub const HOST: Host =
+    Host { name: "podman", title: "podman", packages: PACKAGES, version: &["podman", "--version"], checks };
 
 /// One row of the table.
 pub const ROOTLESS: Host = Host {
     name: "rootless",
-    packages: &[PACKAGES[0], PACKAGES[1], PACKAGES[2], ("newuidmap", "uidmap")],
+    title: "podman, rootless",
+    packages: &[PACKAGES[0], PACKAGES[1], PACKAGES[2], ("newuidmap", "uidmap"), ("skopeo", "skopeo")],
     version: &["podman", "--version"],
     checks: check_rootless,
 };
@@ -35,7 +40,9 @@ const PODS: [(&str, &[&str]); 3] = [
 ];
 
 /// A pod as Kubernetes describes it.
-const KUBERNETES: &str = "apiVersion: v1
+fn kubernetes() -> String {
+    format!(
+        "apiVersion: v1
 kind: Pod
 metadata:
   name: pod
@@ -43,8 +50,10 @@ spec:
   shareProcessNamespace: true
   containers:
   - name: container
-    image: localhost/busybox:e2e
-";
+    image: {BUSYBOX}
+"
+    )
+}
 
 const SHARED: Check =
     Check { name: "the pod's other container is in its PID, IPC and UTS namespaces", broken_by: None };
@@ -52,6 +61,7 @@ const VERSION: Check = Check {
     name: "run with the one argument -v by user 999, as kubeadm does it, it says its version and is done",
     broken_by: None,
 };
+const READABLE: Check = Check { name: "skopeo reads the archive for a user who is not root", broken_by: None };
 
 const CONFIGURATION: &str = "/etc/containers/containers.conf";
 
@@ -91,13 +101,13 @@ fn checks(scene: &mut Scene) -> Result<()> {
     podman.run(&["pod", "create", "--name", "pod", "--share", SHARE])?;
     podman.check_pod(scene)?;
     scene.setting = ", in a pod of kube play";
-    fs::write("/tmp/pod.yaml", KUBERNETES)?;
+    fs::write("/tmp/pod.yaml", kubernetes())?;
     podman.run(&["kube", "play", "/tmp/pod.yaml"])?;
     podman.check_pod(scene)?;
 
     scene.setting = "";
     let said = podman.run(&["run", "--rm", "--user", "999", REFERENCE, "-v"]);
-    scene.check(&VERSION, said.and_then(|said| common::check_version(&said)));
+    scene.check(&VERSION, said.and_then(|said| pause::check_version(&said)));
     Ok(())
 }
 
@@ -119,6 +129,9 @@ fn check_rootless(scene: &mut Scene) -> Result<()> {
     scene.shell.set_var("HOME", home);
     scene.shell.set_var("XDG_RUNTIME_DIR", run);
     podman.load(scene)?;
+    let (source, copy) = (format!("oci-archive:{ARCHIVE}:{REFERENCE}"), format!("oci:{home}/copy:{REFERENCE}"));
+    let read = read(podman.as_user(&["skopeo", "--insecure-policy", "copy", "--quiet", &source, &copy])?);
+    scene.check(&READABLE, read.map(|_| ()));
     // A network of its own would take slirp4netns and /dev/net/tun.
     let options = ["--network", "none", "--share", SHARE];
     podman.run(&[["pod", "create", "--name", "pod", "--infra-image", REFERENCE].as_slice(), &options].concat())?;
@@ -142,10 +155,15 @@ impl<'a> Podman<'a> {
         Ok(Self { shell: scene.shell, user })
     }
 
-    fn command(&self, arguments: &[&str]) -> Result<Cmd<'a>> {
-        let words = [self.user, &["podman"], arguments].concat();
-        let (program, rest) = words.split_first().context("podman at least")?;
+    /// A command that the user runs.
+    fn as_user(&self, command: &[&str]) -> Result<Cmd<'a>> {
+        let words = [self.user, command].concat();
+        let (program, rest) = words.split_first().context("a command")?;
         Ok(self.shell.cmd(program).args(rest))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Cmd<'a>> {
+        self.as_user(&[["podman"].as_slice(), arguments].concat())
     }
 
     /// Runs a command of podman's. Returns what it says.
@@ -169,7 +187,7 @@ impl<'a> Podman<'a> {
     /// # Errors
     /// Where podman does not take it.
     pub fn load_busybox(&self) -> Result<()> {
-        self.run(&["load", "--quiet", "--input", common::busybox()?])?;
+        self.run(&["load", "--quiet", "--input", busybox::pack()?])?;
         Ok(())
     }
 
@@ -179,16 +197,16 @@ impl<'a> Podman<'a> {
     /// # Errors
     /// Where podman fails.
     pub fn check_pod(&self, scene: &mut Scene) -> Result<()> {
-        let container =
-            match self.run(&["ps", "--quiet", "--filter", "pod=pod", "--filter", "ancestor=localhost/busybox:e2e"])? {
-                none if none.is_empty() => self.run(&["run", "--detach", "--pod", "pod", BUSYBOX])?,
-                container => container,
-            };
+        let ancestor = format!("ancestor={BUSYBOX}");
+        let container = match self.run(&["ps", "--quiet", "--filter", "pod=pod", "--filter", &ancestor])? {
+            none if none.is_empty() => self.run(&["run", "--detach", "--pod", "pod", BUSYBOX])?,
+            container => container,
+        };
         let infra = self.run(&["pod", "inspect", "--format", "{{.InfraContainerID}}", "pod"])?;
-        let pause = self.run(&["inspect", "--format", "{{.State.Pid}}", &infra])?.parse().context("no process")?;
+        let pid = self.run(&["inspect", "--format", "{{.State.Pid}}", &infra])?.parse().context("no process")?;
         let other = self.run(&["inspect", "--format", "{{.State.Pid}}", &container])?.parse().context("no process")?;
-        scene.check(&SHARED, check_shared(pause, other));
-        common::check_reaping(scene, pause, || {
+        scene.check(&SHARED, check_shared(pid, other));
+        pause::check_reaping(scene, pid, || {
             self.run(&[&["exec", &container], MAKE_ORPHANS.as_slice()].concat())?;
             Ok(())
         })?;
@@ -197,7 +215,7 @@ impl<'a> Podman<'a> {
         let duration = begin.elapsed();
         let status = self.run(&["inspect", "--format", "{{.State.ExitCode}}", &infra])?.parse().ok();
         let log = read_errors(self.command(&["logs", &infra])?)?;
-        common::check_stop(scene, duration, status, &log);
+        pause::check_stop(scene, duration, status, &log);
         self.run(&["pod", "rm", "--force", "pod"])?;
         Ok(())
     }

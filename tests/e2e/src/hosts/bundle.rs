@@ -1,20 +1,25 @@
 //! crun and runc: a bundle unpacked from the image, locked up as tightly as a runtime can.
 
-use super::common::{self, BUSYBOX, Foreground, MAKE_ORPHANS};
-use super::{Check, Host, LINK, REFERENCE, Scene, read};
-use crate::{image, platform};
+use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
+use crate::command::{Foreground, read};
+use crate::host::{Check, Host, Scene};
+use crate::images::{LINK, REFERENCE};
+use crate::pause;
 use anyhow::{Context, Result};
+use contract::SYSTEM_CALLS;
+use nix::sys::signal::Signal;
 use procfs::process::Process;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 use xshell::{Shell, cmd};
+use xtask::{image, platform};
 
 /// One row of the table.
 pub const CRUN: Host = Host {
     name: "crun",
+    title: "crun",
     packages: &[("crun", "crun"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     version: &["crun", "--version"],
     checks: |scene| checks(scene, "crun", CRUN_START),
@@ -22,14 +27,11 @@ pub const CRUN: Host = Host {
 /// One row of the table.
 pub const RUNC: Host = Host {
     name: "runc",
+    title: "runc",
     packages: &[("runc", "runc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     version: &["runc", "--version"],
     checks: |scene| checks(scene, "runc", RUNC_START),
 };
-
-/// The system calls that the program documents. Any other kills it here.
-const PROGRAM: [&str; 10] =
-    ["rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "wait4", "getpid", "poll", "ppoll", "write", "pause", "exit"];
 
 /// What crun itself does under the container's seccomp profile, up to the program's start.
 const CRUN_START: &[&str] = &["close", "close_range", "execve"];
@@ -51,50 +53,50 @@ const LINKED: Check =
     Check { name: "the archive for an air-gapped node has it under a second name, which runs", broken_by: None };
 
 fn checks(scene: &mut Scene, runtime: &str, start: &[&str]) -> Result<()> {
-    let (shell, busybox) = (scene.shell, common::busybox()?);
+    let (shell, busybox) = (scene.shell, busybox::pack()?);
     unpack(shell, scene.archive, REFERENCE, "pause")?;
     unpack(shell, Path::new(busybox), BUSYBOX, "busybox")?;
     edit("pause", |config| lock_up(config, start))?;
 
-    let (mut container, pause) = run(shell, runtime, "pause", "terminated")?;
-    common::await_handlers(pause)?;
-    let status = Process::new(pause)?.status()?;
+    let (mut container, pid) = run(shell, runtime, "pause", "terminated")?;
+    pause::wait_until_ready(pid)?;
+    let status = Process::new(pid)?.status()?;
     let locked =
         status.euid == 65535 && status.capeff == 0 && status.nonewprivs == Some(1) && status.seccomp == Some(2);
     scene.check(&LOCKED, locked.then_some(()).with_context(|| format!("its status is {status:?}")));
-    edit("busybox", |config| join(config, pause))?;
+    edit("busybox", |config| join(config, pid))?;
     run(shell, runtime, "busybox", "busybox")?;
-    common::check_reaping(scene, pause, || {
+    pause::check_reaping(scene, pid, || {
         read(cmd!(shell, "{runtime} exec busybox {MAKE_ORPHANS...}"))?;
         Ok(())
     })?;
     let begin = Instant::now();
-    kill(shell, runtime, "terminated", Signal::TERM)?;
+    kill(shell, runtime, "terminated", Signal::SIGTERM)?;
     let status = container.wait()?;
-    common::check_stop(scene, begin.elapsed(), status, &container.log()?);
+    pause::check_stop(scene, begin.elapsed(), status, &container.log()?);
     if status.is_none() {
-        kill(shell, runtime, "terminated", Signal::KILL)?;
+        kill(shell, runtime, "terminated", Signal::SIGKILL)?;
     }
 
     for (check, id, signal, expected) in
-        [(&INTERRUPT, "interrupted", Signal::INT, 0), (&KILL, "killed", Signal::KILL, 137)]
+        [(&INTERRUPT, "interrupted", Signal::SIGINT, 0), (&KILL, "killed", Signal::SIGKILL, 137)]
     {
-        let (mut container, pause) = run(shell, runtime, "pause", id)?;
-        common::await_handlers(pause)?;
+        let (mut container, pid) = run(shell, runtime, "pause", id)?;
+        pause::wait_until_ready(pid)?;
         kill(shell, runtime, id, signal)?;
         let status = container.wait()?;
         scene.check(check, (status == Some(expected)).then_some(()).with_context(|| format!("it is {status:?}")));
     }
 
     let folder = scene.archive.parent().context("a file in a folder")?;
-    let native = platform::native().context("pause has no port for this machine")?;
-    unpack(shell, &image::air_gap_archive(folder, native), REFERENCE, "linked")?;
+    let air_gap = folder.join(image::air_gap_archive(platform::native()?));
+    unpack(shell, &air_gap, REFERENCE, "linked")?;
     edit("linked", |config| {
         config["process"]["terminal"] = json!(false);
         config["process"]["args"] = json!([format!("/{LINK}"), "-v"]);
     })?;
     let said = read(cmd!(shell, "{runtime} run --bundle linked linked"));
-    scene.check(&LINKED, said.and_then(|said| common::check_version(&said)));
+    scene.check(&LINKED, said.and_then(|said| pause::check_version(&said)));
     Ok(())
 }
 
@@ -116,9 +118,9 @@ fn edit(bundle: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
     Ok(fs::write(file, serde_json::to_vec(&config)?)?)
 }
 
-/// Takes away all that the program does not need.
+/// Takes away all that the program does not need. A system call beside those of its contract kills it.
 fn lock_up(config: &mut Value, start: &[&str]) {
-    let allowed = [PROGRAM.as_slice(), start].concat();
+    let allowed = [SYSTEM_CALLS.as_slice(), start].concat();
     config["root"]["readonly"] = json!(true);
     config["process"]["terminal"] = json!(false);
     config["process"]["noNewPrivileges"] = json!(true);
@@ -141,7 +143,7 @@ fn join(config: &mut Value, pause: i32) {
 
 /// Runs a container in the foreground of its runtime. Returns the runtime, which ends with the container's exit
 /// status, and the number of the container's first process.
-fn run(shell: &Shell, runtime: &str, bundle: &str, id: &str) -> Result<(Foreground, i32)> {
+fn run(shell: &Shell, runtime: &str, bundle: &str, id: &'static str) -> Result<(Foreground, i32)> {
     // crun takes the path relative to the bundle, runc relative to where it is called.
     let pid_file = shell.current_dir().join(format!("{id}.pid"));
     let container = Foreground::start(cmd!(shell, "{runtime} run --bundle {bundle} --pid-file {pid_file} {id}"), id)?;
@@ -150,7 +152,7 @@ fn run(shell: &Shell, runtime: &str, bundle: &str, id: &str) -> Result<(Foregrou
 }
 
 fn kill(shell: &Shell, runtime: &str, id: &str, signal: Signal) -> Result<()> {
-    let signal = signal.as_raw().to_string();
+    let signal = signal.as_str();
     read(cmd!(shell, "{runtime} kill {id} {signal}"))?;
     Ok(())
 }

@@ -1,18 +1,24 @@
 //! Docker: the walk-through by which people learn what a pause container is. A web server and an application
 //! are two containers, and with pause's namespaces they are one machine.
 
-use super::common::{self, BUSYBOX, Foreground, GRACE, MAKE_ORPHANS};
-use super::{Check, Host, REFERENCE, Scene, archive, read, read_errors};
+use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
+use crate::command::{self, Foreground, GRACE, read, read_errors};
+use crate::host::{Check, Host, Scene};
+use crate::images::REFERENCE;
+use crate::{archive, pause};
 use anyhow::{Context, Result, ensure};
+use harness::process;
 use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 use xshell::{Shell, cmd};
+use xtask::note;
 
 /// One row of the table.
 pub const HOST: Host = Host {
     name: "docker",
+    title: "Docker",
     packages: &[("dockerd", "docker.io"), ("runc", "runc"), ("nginx", "nginx-light")],
     version: &["dockerd", "--version"],
     checks,
@@ -45,12 +51,11 @@ const APPLICATION: [&str; 4] = [
 ];
 
 fn checks(scene: &mut Scene) -> Result<()> {
-    let (shell, archive, busybox, nginx) = (scene.shell, scene.archive, common::busybox()?, nginx(scene.shell)?);
+    let (shell, archive, busybox, nginx) = (scene.shell, scene.archive, busybox::pack()?, nginx(scene.shell)?);
     // The sandbox has no network beside its own, so there is nothing to forward and to filter.
     let daemon = cmd!(shell, "dockerd --iptables=false --ip6tables=false --exec-opt native.cgroupdriver=cgroupfs");
     let daemon = Foreground::start(daemon, "dockerd")?;
-    let is_up = || Ok(cmd!(shell, "docker version").quiet().ignore_stdout().ignore_stderr().run().is_ok());
-    ensure!(common::wait_until(is_up)?, "dockerd does not start: {}", daemon.log()?);
+    daemon.wait_until_up(|| command::succeeds(cmd!(shell, "docker version")))?;
     for archive in [archive, Path::new(busybox), Path::new(nginx)] {
         read(cmd!(shell, "docker load --quiet --input {archive}"))?;
     }
@@ -61,9 +66,9 @@ fn checks(scene: &mut Scene) -> Result<()> {
     read(cmd!(shell, "docker run --detach --name application {shared...} {BUSYBOX} {APPLICATION...}"))?;
     // Each of the two takes a moment to listen.
     let get = || cmd!(shell, "busybox wget -q -O - http://127.0.0.1:8080/");
-    common::wait_until(|| Ok(get().quiet().ignore_stdout().ignore_stderr().run().is_ok()))?;
+    command::becomes_so(|| Ok(command::succeeds(get())))?;
     let page = read(get());
-    eprintln!("{}", page.as_deref().unwrap_or_default());
+    note!("{}", page.as_deref().unwrap_or_default());
     let page = page.and_then(|page| {
         ensure!(page == "A page from the other container", "the page is {page:?}");
         Ok(())
@@ -71,8 +76,8 @@ fn checks(scene: &mut Scene) -> Result<()> {
     scene.check(&PAGE, page);
     print_processes(shell, "application")?;
 
-    let pause = read(cmd!(shell, "docker inspect --format {PID} pause"))?.parse()?;
-    common::check_reaping(scene, pause, || {
+    let pid = read(cmd!(shell, "docker inspect --format {PID} pause"))?.parse()?;
+    pause::check_reaping(scene, pid, || {
         read(cmd!(shell, "docker exec application {MAKE_ORPHANS...}"))?;
         print_processes(shell, "application")
     })?;
@@ -84,7 +89,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     let duration = begin.elapsed();
     let status = read(cmd!(shell, "docker inspect --format {STATUS} pause"))?.parse().ok();
     let log = read_errors(cmd!(shell, "docker logs pause"))?;
-    common::check_stop(scene, duration, status, &log);
+    pause::check_stop(scene, duration, status, &log);
 
     // nginx would not do here: as process 1 it reaps whatever dies.
     // `ngx_process_get_status` in https://github.com/nginx/nginx/blob/release-1.22.1/src/os/unix/ngx_process.c
@@ -92,7 +97,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     read(cmd!(shell, "docker run --detach --name other --pid=container:sleep {BUSYBOX}"))?;
     read(cmd!(shell, "docker exec other /bin/busybox sh -c {ORPHAN}"))?;
     let sleep = read(cmd!(shell, "docker inspect --format {PID} sleep"))?.parse()?;
-    let zombie = common::wait_until(|| Ok(common::zombies(sleep)? == 1))?;
+    let zombie = command::becomes_so(|| Ok(process::zombies(sleep)? == 1))?;
     print_processes(shell, "other")?;
     scene.check(&WITHOUT, zombie.then_some(()).context("there is none"));
     Ok(())
@@ -107,7 +112,7 @@ const ORPHAN: &str = "(/bin/busybox sleep 0.1 >/dev/null 2>&1 &)";
 
 /// Prints what a container sees of its PID namespace.
 fn print_processes(shell: &Shell, container: &str) -> Result<()> {
-    eprintln!("{}", read(cmd!(shell, "docker exec {container} /bin/busybox ps -o pid,ppid,stat,args"))?);
+    note!("{}", read(cmd!(shell, "docker exec {container} /bin/busybox ps -o pid,ppid,stat,args"))?);
     Ok(())
 }
 

@@ -1,0 +1,134 @@
+//! What a host is: the packages that it takes, and checks that come to a verdict each.
+
+use crate::command;
+use anyhow::{Context, Result};
+use mutants::Mutant;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use xshell::Shell;
+use xtask::note;
+
+/// A container host.
+#[derive(Debug)]
+pub struct Host {
+    /// What the command line calls it.
+    pub name: &'static str,
+    /// What tables call it.
+    pub title: &'static str,
+    /// A program of each Debian package that the host needs, and the package.
+    pub packages: &'static [(&'static str, &'static str)],
+    /// The command that prints its version.
+    pub version: &'static [&'static str],
+    /// Comes to a verdict on each of its checks.
+    pub checks: fn(&mut Scene) -> Result<()>,
+}
+
+/// What a host must find to be true of the image.
+pub struct Check {
+    /// The sentence that is proven.
+    pub name: &'static str,
+    /// The stand-in of which it is not true.
+    pub broken_by: Option<&'static Mutant>,
+}
+
+/// What came of a check.
+#[derive(Serialize, Deserialize)]
+pub struct Verdict {
+    /// The sentence, with the host's setting.
+    pub check: String,
+    /// The name of the stand-in of which it is not true.
+    pub broken_by: Option<String>,
+    /// What was seen instead, where it failed.
+    pub failure: Option<String>,
+}
+
+/// What came of a host's checks.
+#[derive(Serialize, Deserialize)]
+pub struct Findings {
+    /// The host's version.
+    pub version: String,
+    /// One for each check.
+    pub verdicts: Vec<Verdict>,
+    /// What was measured, in sentences.
+    pub notes: Vec<String>,
+    /// Why the checks ended early, if they did.
+    pub error: Option<String>,
+}
+
+/// What a host's checks have at hand.
+pub struct Scene<'a> {
+    /// In a folder that is the sandbox's own.
+    pub shell: &'a Shell,
+    /// The image under test, as every host loads it.
+    pub archive: &'a Path,
+    /// What the next checks are about, where a host has several settings: it ends their names.
+    pub setting: &'static str,
+    /// What was measured, in sentences.
+    pub notes: Vec<String>,
+    verdicts: Vec<Verdict>,
+}
+
+impl Scene<'_> {
+    /// Notes what came of a check.
+    pub fn check(&mut self, check: &Check, result: Result<()>) {
+        let failure = result.err().map(|error| format!("{error:#}"));
+        let mark = if failure.is_none() { "ok" } else { "FAILED" };
+        let name = format!("{}{}", check.name, self.setting);
+        note!("{mark}: {name}");
+        let broken_by = check.broken_by.map(|mutant| mutant.name.into());
+        self.verdicts.push(Verdict { check: name, broken_by, failure });
+    }
+}
+
+impl Host {
+    /// Runs its checks on an image, here and now.
+    ///
+    /// # Errors
+    /// Where the host does not say which version it is.
+    pub fn run_checks(&self, shell: &Shell, archive: &Path) -> Result<Findings> {
+        let mut scene = Scene { shell, archive, setting: "", notes: Vec::new(), verdicts: Vec::new() };
+        let result = (self.checks)(&mut scene);
+        let Scene { verdicts, notes, .. } = scene;
+        let (program, rest) = self.version.split_first().context("a command")?;
+        let version = command::read(shell.cmd(program).args(rest))?;
+        let version = version.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+        // What a distribution adds is not the host's.
+        let version = version.and_then(|word| word.split(['+', '~', ',']).next());
+        let version = version.context("a command that prints a version")?.to_owned();
+        Ok(Findings { version, verdicts, notes, error: result.err().map(|error| format!("{error:#}")) })
+    }
+}
+
+impl Findings {
+    /// What is wrong with the image, which must pass every check.
+    pub fn judge_image(&self) -> Vec<String> {
+        let failed = self.verdicts.iter().filter_map(|Verdict { check, failure, .. }| {
+            let failure = failure.as_ref()?;
+            Some(format!("{check}: {failure}"))
+        });
+        let mut wrong: Vec<_> = failed.chain(self.error.clone()).collect();
+        if self.verdicts.is_empty() {
+            wrong.push("nothing was checked".into());
+        }
+        wrong
+    }
+
+    /// What is wrong with how a stand-in fared: it must fail the checks that it should break, and no others.
+    pub fn judge_stand_in(&self, mutant: &Mutant) -> Vec<String> {
+        let mut wrong: Vec<_> = self.error.iter().cloned().collect();
+        let mut broke_some = false;
+        for Verdict { check, broken_by, failure } in &self.verdicts {
+            let should_fail = broken_by.as_deref() == Some(mutant.name);
+            broke_some |= should_fail;
+            match failure {
+                None if should_fail => wrong.push(format!("passed \"{check}\", which it should fail")),
+                Some(failure) if !should_fail => wrong.push(format!("failed \"{check}\" too: {failure}")),
+                _ => (),
+            }
+        }
+        if !broke_some {
+            wrong.push("there is no check that it should fail".into());
+        }
+        wrong
+    }
+}

@@ -1,0 +1,29 @@
+//! The table of hosts.
+
+mod bundle;
+mod containerd;
+mod cri;
+mod docker;
+mod podman;
+mod registry;
+
+use crate::host::Host;
+use anyhow::{Result, bail};
+
+/// Every host, in the order in which they run.
+pub static HOSTS: &[Host] =
+    &[bundle::CRUN, bundle::RUNC, containerd::HOST, docker::HOST, podman::HOST, podman::ROOTLESS, registry::HOST];
+
+/// The host of that name; the parser of `--host`.
+///
+/// # Errors
+/// Where there is none.
+pub fn parse(name: &str) -> Result<&'static Host> {
+    match HOSTS.iter().find(|host| host.name == name) {
+        Some(host) => Ok(host),
+        None => {
+            let names: Vec<_> = HOSTS.iter().map(|host| host.name).collect();
+            bail!("there is no such host; there are {}", names.join(", "))
+        }
+    }
+}
