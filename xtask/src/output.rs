@@ -99,11 +99,6 @@ impl Folder {
         written.with_context(|| format!("can't write {}", self.path.join(path).display()))
     }
 
-    /// Where the new version grows, for other programs to write into.
-    pub fn draft(&self) -> &Path {
-        &self.new.path
-    }
-
     /// Puts the new version in the place of the old one, in one step where the system can do that. What the old
     /// one has beside what is new, and beside `gone`, stays.
     ///

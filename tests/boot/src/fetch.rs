@@ -64,7 +64,7 @@ fn equipment(shell: &Shell, mirror: &Mirror, kernel: &Kernel) -> Result<Equipmen
     let Machine { device_tree, .. } = kernel.machine;
     let folder = cached(shell, kernel.name, |new| {
         note!("Fetching the kernel {}", kernel.name);
-        let suite = mirror.suite(kernel.suite, kernel.architecture, new.draft())?;
+        let suite = mirror.suite(kernel.suite, kernel.architecture, new.new_path())?;
         // Newer packages come in parts: the image package depends on one with the binary.
         let packages = suite.download(&suite.dependencies(kernel.package, &["linux-image-", "linux-binary-"])?)?;
         let image =
@@ -92,8 +92,8 @@ fn emulator(shell: &Shell, mirror: &Mirror, machine: &Machine) -> Result<Emulato
     let root = cached(shell, emulator, |new| {
         note!("Fetching a newer {emulator}; version {version} is the first that boots this machine");
         let architecture = cmd!(shell, "dpkg --print-architecture").quiet().read()?;
-        let suite = mirror.suite(BACKPORTS, &architecture, new.draft())?;
-        let folder = new.draft();
+        let suite = mirror.suite(BACKPORTS, &architecture, new.new_path())?;
+        let folder = new.new_path();
         for file in suite.download(&suite.dependencies(package, &["qemu-system-"])?)? {
             cmd!(shell, "dpkg-deb --extract {file} {folder}").quiet().run()?;
         }
