@@ -66,11 +66,11 @@ fn main() {
         for argument in ["-nostartfiles", "-nostdlib", "-static-pie", "-fuse-ld=lld", &lld] {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{script}");
+        println!("cargo::rustc-link-arg-bins=-T{script}");
         for argument in arguments() {
             println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
         }
-    } else if var("RUSTC_LINKER").is_ok_and(|linker| linker.ends_with("lld")) {
+    } else if var("RUSTC_LINKER").is_ok_and(|linker| linker.trim_end_matches(".exe").ends_with("lld")) {
         println!("cargo::rustc-link-arg-bins=-T{script}");
         for argument in arguments() {
             println!("cargo::rustc-link-arg-bins={argument}");
