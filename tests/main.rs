@@ -6,6 +6,7 @@
 use anyhow::{Context, Result};
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
+use xtask::note;
 use xtask::platform;
 use xtask::test::{Order, Program};
 
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     let order = match order() {
         Ok(order) => order,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            note!("error: {error:#}");
             return ExitCode::from(MISUSED);
         }
     };
@@ -28,12 +29,12 @@ fn main() -> ExitCode {
     if let Some(filter) = &arguments.filter
         && !trials.iter().any(|trial| trial.name().contains(filter.as_str()))
     {
-        eprintln!("error: no case has {filter:?} in its name; without a filter, all are run");
+        note!("error: no case has {filter:?} in its name; without a filter, all are run");
         return ExitCode::from(MISUSED);
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list && conclusion.num_passed == 0 && conclusion.num_failed == 0 {
-        eprintln!("error: nothing passed: every case was skipped");
+        note!("error: nothing passed: every case was skipped");
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()

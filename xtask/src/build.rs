@@ -1,6 +1,7 @@
 //! `cargo xtask build`: the program for every platform, in `dist/bin`.
 
 use crate::compiler::{self, Compiler};
+use crate::needs::Needs;
 use crate::output::Folder;
 use crate::platform::{Platform, Selection};
 use crate::{ports, say};
@@ -50,8 +51,8 @@ impl Binary {
 /// # Errors
 /// Where something can't be built, is over its budget, or can't be written.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let binaries = build(shell, &arguments.selection.platforms())?;
     let dist = Folder::begin(&shell.current_dir().join("dist"))?;
+    let binaries = build(shell, &arguments.selection.platforms())?;
     write(&dist, &binaries)?;
     dist.finish(&[])?;
     say!("{:<16} {:>6} {:>7}  {:<8}", "platform", "bytes", "budget", "compiler");
@@ -75,8 +76,17 @@ pub fn write(folder: &Folder, binaries: &[Binary]) -> Result<()> {
 /// # Errors
 /// Where something can't be built or is over its budget.
 pub fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<Binary>> {
+    build_with(shell, platforms, Needs::of("cargo xtask build"))
+}
+
+/// The same for a command that needs other things, too.
+///
+/// # Errors
+/// Where something is missing, can't be built, or is over its budget.
+pub fn build_with(shell: &Shell, platforms: &[&'static Platform], mut needs: Needs) -> Result<Vec<Binary>> {
     ports::check(shell)?;
-    let compilers = compiler::choose(shell, platforms.iter().map(|platform| platform.target))?;
+    let compilers = compiler::choose(shell, platforms.iter().map(|platform| platform.target), &mut needs)?;
+    needs.provide(shell)?;
     let progress = progress(platforms.len() as u64);
     let mut programs = HashMap::new();
     let mut binaries = Vec::new();

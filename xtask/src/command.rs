@@ -5,7 +5,8 @@ use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
 use std::fmt;
-use std::io::{ErrorKind as IoErrorKind, Write, stderr, stdout};
+use std::io::{ErrorKind as IoErrorKind, IsTerminal, Write, stderr, stdout};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use xshell::{Cmd, Shell};
@@ -43,7 +44,7 @@ impl std::error::Error for Failed {}
 /// The main function of a command line: reads the arguments, after `amend` has completed what they can be, and
 /// runs. Errors are one line, and an exit status of 2 where the input was bad.
 pub fn main<Arguments: Parser>(
-    amend: fn(clap::Command) -> clap::Command,
+    amend: impl FnOnce(clap::Command) -> clap::Command,
     run: impl FnOnce(&Shell, Arguments) -> Result<()>,
 ) -> ExitCode {
     let parse = || Arguments::from_arg_matches(&amend(Arguments::command()).try_get_matches()?);
@@ -79,18 +80,14 @@ pub fn start(run: impl FnOnce(&Shell) -> Result<()>) -> ExitCode {
 }
 
 /// The main function of a command that has a crate of its own.
-pub fn main_of_proof<Arguments: Args>(name: &'static str, run: fn(&Shell, &Arguments) -> Result<()>) -> ExitCode {
+pub fn main_of_proof<Arguments: Args>(name: &str, run: fn(&Shell, &Arguments) -> Result<()>) -> ExitCode {
     #[derive(Parser)]
     struct Whole<Arguments: Args> {
         #[command(flatten)]
         arguments: Arguments,
     }
-    // A function pointer can't know the name; the executable has it.
-    fn amend(command: clap::Command) -> clap::Command {
-        proofs::describe(command)
-    }
-    proofs::set_current(name);
-    main::<Whole<Arguments>>(amend, |shell, whole| run(shell, &whole.arguments))
+    let proof = proofs::find(name.as_ref()).expect("a command in the list");
+    main::<Whole<Arguments>>(|command| proof.describe(command), |shell, whole| run(shell, &whole.arguments))
 }
 
 /// Turns what came of a command into its exit status, and says what went wrong.
@@ -111,16 +108,20 @@ fn end(mut result: Result<()>) -> ExitCode {
 /// A shell in the checkout that the caller is in, whichever one this program was built from. The caller's own
 /// folder, to which the paths on the command line belong, stays this process's.
 fn repository() -> Result<Shell> {
-    let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-    let output = Command::new(cargo).args(["locate-project", "--workspace", "--message-format", "plain"]).output();
+    let output = cargo().args(["locate-project", "--workspace", "--message-format", "plain"]).output();
     let output = output.context("can't start cargo")?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("error: "));
     }
     let manifest = String::from_utf8(output.stdout).context("the repository's path is not UTF-8, which cargo needs")?;
     let shell = Shell::new()?;
-    shell.change_dir(std::path::Path::new(manifest.trim_end()).parent().context("a file in a folder")?);
+    shell.change_dir(Path::new(manifest.trim_end()).parent().context("a file in a folder")?);
     Ok(shell)
+}
+
+/// The cargo that has started this process, or the one in `PATH`.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
 }
 
 /// What kept the first thing from being written to standard output. After that, nothing more is.
@@ -137,8 +138,10 @@ pub fn say(line: fmt::Arguments) {
 
 /// Writes a line to standard error, if that takes it.
 pub fn note(line: fmt::Arguments) {
+    // A progress bar may stand in the line, which is cleared then.
+    let clear = if stderr().is_terminal() { "\r\x1b[2K" } else { "" };
     // There is nobody else to tell.
-    let _ = writeln!(stderr(), "{line}");
+    let _ = writeln!(stderr(), "{clear}{line}");
 }
 
 /// Writes a line to standard output, as `println!` does, but never panics.

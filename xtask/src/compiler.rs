@@ -3,7 +3,7 @@
 
 use crate::needs::{self, Needs};
 use crate::note;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -33,11 +33,16 @@ const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
 
-/// Finds a compiler for each target, or gets it. Each target is on its own: what rustup can fetch, it does.
+/// Finds a compiler for each target, or gets it. Each target is on its own: what rustup can fetch, it does. What
+/// Debian's compiler takes becomes a need, with rustup's own reason.
 ///
 /// # Errors
-/// Where there is none to be had for a target: which, with rustup's own reason, and what to do.
-pub fn choose<'a>(shell: &Shell, targets: impl IntoIterator<Item = &'a str>) -> Result<BTreeMap<&'a str, Compiler>> {
+/// Where the toolchain does not know a target.
+pub fn choose<'a>(
+    shell: &Shell,
+    targets: impl IntoIterator<Item = &'a str>,
+    needs: &mut Needs,
+) -> Result<BTreeMap<&'a str, Compiler>> {
     let mut compilers = BTreeMap::new();
     let mut refused = Vec::new();
     for target in targets {
@@ -49,7 +54,7 @@ pub fn choose<'a>(shell: &Shell, targets: impl IntoIterator<Item = &'a str>) -> 
             false => match fetch_core(shell, target) {
                 Ok(()) => Compiler::Rustup,
                 Err(reason) => {
-                    refused.push(format!("core for {target} ({reason:#})"));
+                    refused.push(format!("core for {target} ({reason})"));
                     Compiler::Debian
                 }
             },
@@ -57,9 +62,10 @@ pub fn choose<'a>(shell: &Shell, targets: impl IntoIterator<Item = &'a str>) -> 
         compilers.insert(target, compiler);
     }
     if !refused.is_empty() {
-        let refused = refused.join(", ");
-        note!("Debian's compiler builds what rustup can't fetch: {refused}");
-        provide_debian(shell).with_context(|| format!("there is no {refused}"))?;
+        let purpose = format!("build {}", refused.join(", "));
+        note!("Debian's compiler has to {purpose}");
+        needs.file(DEBIAN_SOURCE, "rust-web-src", &purpose);
+        needs.file(DEBIAN_RUSTC, "rustc-web", &purpose);
     }
     Ok(compilers)
 }
@@ -74,23 +80,31 @@ fn has_core(shell: &Shell, target: &str) -> Result<bool> {
 
 /// Has rustup fetch `core` for a target.
 fn fetch_core(shell: &Shell, target: &str) -> Result<()> {
-    ensure!(needs::exists("rustup") || needs::exists("rustup.exe"), "there is no rustup");
+    ensure!(needs::exists("rustup"), "there is no rustup");
     note!("Fetching core for {target}, needed to build the program");
-    let output = cmd!(shell, "rustup target add {target}").quiet().ignore_status().output()?;
-    // What follows the first error tells more of its causes.
-    let text = String::from_utf8_lossy(&output.stderr);
-    let reason = text.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or("rustup does not say why");
-    ensure!(output.status.success(), "rustup: {reason}");
+    let command = cmd!(shell, "rustup target add {target}").env("RUST_BACKTRACE", "0");
+    let output = command.quiet().ignore_status().output()?;
+    ensure!(output.status.success(), "rustup: {}", reason(&String::from_utf8_lossy(&output.stderr)));
     ensure!(has_core(shell, target)?, "rustup fetched it for another toolchain");
     Ok(())
 }
 
-/// Makes sure that Debian's compiler is there and recent enough.
-fn provide_debian(shell: &Shell) -> Result<()> {
-    let mut needs = Needs::of("cargo xtask image");
-    needs.file(DEBIAN_SOURCE, "rust-web-src", "build core");
-    needs.file(DEBIAN_RUSTC, "rustc-web", "build core");
-    needs.provide(shell)?;
+/// Why rustup failed: its error, and the first of all causes, which it tells last.
+fn reason(messages: &str) -> String {
+    let Some(error) = messages.lines().find_map(|line| line.strip_prefix("error: ")) else {
+        return "it does not say why".into();
+    };
+    match messages.split_once("Caused by:").and_then(|(_, causes)| causes.trim_end().lines().last()) {
+        // They are numbered where there are several.
+        Some(cause) => {
+            format!("{error}: {}", cause.trim().trim_start_matches(|c: char| c.is_ascii_digit() || c == ':').trim())
+        }
+        None => error.into(),
+    }
+}
+
+/// Fails where Debian's compiler is too old.
+fn check_debian(shell: &Shell) -> Result<()> {
     let version = cmd!(shell, "{DEBIAN_RUSTC} --version").quiet().read()?;
     ensure!(
         is_recent(&version),
@@ -110,7 +124,14 @@ fn is_recent(version: &str) -> bool {
 ///
 /// # Errors
 /// Where it can't be built.
-pub fn compile(shell: &Shell, compiler: Compiler, target: &str, package: &str, program: &str, arguments: &[&str]) -> Result<PathBuf> {
+pub fn compile(
+    shell: &Shell,
+    compiler: Compiler,
+    target: &str,
+    package: &str,
+    program: &str,
+    arguments: &[&str],
+) -> Result<PathBuf> {
     let sysroot = cmd!(shell, "rustc --print sysroot").quiet().read()?;
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
     // The toolchain's own linker links every architecture. For the host, build.rs asks for it.
@@ -118,7 +139,10 @@ pub fn compile(shell: &Shell, compiler: Compiler, target: &str, package: &str, p
     let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
     let folder = match compiler {
         Compiler::Rustup => "target/cross",
-        Compiler::Debian => "target/cross-debian",
+        Compiler::Debian => {
+            check_debian(shell)?;
+            "target/cross-debian"
+        }
     };
     let mut command = cmd!(
         shell,
@@ -143,4 +167,27 @@ pub fn compile(shell: &Shell, compiler: Compiler, target: &str, package: &str, p
         bail!("{}", messages.trim().trim_start_matches("error: "));
     }
     Ok(shell.current_dir().join(format!("{folder}/{target}/release/{program}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rustups_reason_is_its_error_and_the_first_cause() {
+        let plain = "info: syncing\nerror: toolchain 'x' has no prebuilt artifacts\nnote: see there\n";
+        assert_eq!(reason(plain), "toolchain 'x' has no prebuilt artifacts");
+        let numbered = "error: download failed\n\nCaused by:\n    0: could not fetch\n    1: status code: 404\n";
+        assert_eq!(reason(numbered), "download failed: status code: 404");
+        assert_eq!(reason("error: download failed\n\nCaused by:\n    no network\n"), "download failed: no network");
+        assert_eq!(reason("killed\n"), "it does not say why");
+    }
+
+    #[test]
+    fn a_version_is_recent_or_not() {
+        assert!(is_recent("rustc 1.96.0 (ac68faa20 2026-05-25)"));
+        assert!(is_recent("rustc 1.95.0"));
+        assert!(!is_recent("rustc 1.94.1"));
+        assert!(!is_recent("nothing of the kind"));
+    }
 }

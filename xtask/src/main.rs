@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     // Its own parser reads all that follows, `--help` too.
     if let Some(proof) = words.next().and_then(|name| proofs::find(&name)) {
-        return command::start(|shell| proof.run(shell, words));
+        return command::start(|shell| proof.take_over(shell, words));
     }
     command::main(proofs::list, |shell, Arguments { command }| match command {
         Command::Build(arguments) => build::run(shell, &arguments),

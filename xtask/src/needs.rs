@@ -62,8 +62,7 @@ impl Needs {
         let Self { command, root, packages } = self;
         let names: Vec<_> = packages.keys().map(String::as_str).collect();
         let list = names.join(" ");
-        let purposes: Vec<_> = packages.iter().map(|(name, missing)| format!("{name} to {}", missing.why)).collect();
-        let purposes = purposes.join(", ");
+        let purposes = self.purposes();
         if let Some(why) = root {
             let packages = if packages.is_empty() { String::new() } else { format!(", and would install {list}") };
             // sudo's own PATH has no rustup.
@@ -90,6 +89,20 @@ impl Needs {
         }
         Ok(())
     }
+
+    /// What each package is needed for; several, where it is the same.
+    fn purposes(&self) -> String {
+        let mut purposes: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (name, Missing { why, .. }) in &self.packages {
+            match purposes.iter_mut().find(|(purpose, _)| purpose == why) {
+                Some((_, names)) => names.push(name),
+                None => purposes.push((why, vec![name])),
+            }
+        }
+        let purposes: Vec<_> =
+            purposes.iter().map(|(why, names)| format!("{} to {why}", names.join(" and "))).collect();
+        purposes.join(", ")
+    }
 }
 
 /// Installs Debian packages.
@@ -97,7 +110,8 @@ fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
     // Another installation may be under way, and its clean-up must not take the archives of this one.
     let archives = tempfile::tempdir()?;
     let cache = format!("Dir::Cache::archives={}", archives.path().display());
-    std::fs::create_dir(archives.path().join("partial"))?;
+    let partial = archives.path().join("partial");
+    std::fs::create_dir(&partial).with_context(|| format!("can't make {}", partial.display()))?;
     // The package lists of a new machine are old or not there at all.
     let path = std::env::join_paths(search_path())?;
     let update = cmd!(shell, "apt-get update --quiet -o DPkg::Lock::Timeout=300").env("PATH", &path);
@@ -123,7 +137,8 @@ pub fn exists(file: &str) -> bool {
     if Path::new(file).is_absolute() {
         return Path::new(file).exists();
     }
-    search_path().iter().any(|folder| folder.join(file).exists())
+    let file = format!("{file}{}", std::env::consts::EXE_SUFFIX);
+    search_path().iter().any(|folder| folder.join(&file).exists())
 }
 
 /// Where programs are. Debian's users do not have root's folders in their `PATH`, nor has root in what `sudo env`

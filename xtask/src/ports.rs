@@ -68,7 +68,10 @@ mod tests {
         let two = "\nports! {\n    \"arm\": arm,\n    \"x86\": x86,\n}\n";
         assert_eq!(check(two, &["arm", "x86"], &["arm", "x86"]), "");
         assert_eq!(check("\nports! { \"arm\": arm, \"x86\": x86 }\n", &["arm", "x86"], &["arm", "x86"]), "");
-        assert_eq!(check(two, &["arm", "mips", "x86"], &["arm", "x86"]), "src/arch/mips.rs has no line in src/arch/mod.rs");
+        assert_eq!(
+            check(two, &["arm", "mips", "x86"], &["arm", "x86"]),
+            "src/arch/mips.rs has no line in src/arch/mod.rs"
+        );
         assert!(check(two, &["arm"], &["arm", "x86"]).contains("there is no src/arch/x86.rs"));
         assert!(check(two, &["arm", "x86"], &["arm"]).contains("no platform in xtask/src/platform.rs"));
         assert!(check(two, &["arm", "x86"], &["arm", "mips", "x86"]).contains("needs a port to mips"));

@@ -1,10 +1,9 @@
 //! The commands that prove and measure: each a crate of its own, built only when it is called for.
 
-use crate::command::{Failed, Misuse};
+use crate::command::{Failed, Misuse, cargo};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
-use std::sync::OnceLock;
 use xshell::Shell;
 
 /// A command that proves or measures something.
@@ -28,23 +27,6 @@ static PROOFS: &[Proof] = &[
     Proof { name: "docs",    only_linux: true,  about: "Check what the documents claim: links, commands, and tables of numbers" },
 ];
 
-/// The command that this executable is, where it is one of them.
-static CURRENT: OnceLock<&'static str> = OnceLock::new();
-
-/// Says which command this executable is.
-pub fn set_current(name: &'static str) {
-    CURRENT.get_or_init(|| name);
-}
-
-/// Gives the current command's parser its name and its description.
-pub fn describe(command: clap::Command) -> clap::Command {
-    let current = CURRENT.get();
-    match PROOFS.iter().find(|proof| Some(&proof.name) == current) {
-        Some(proof) => command.name(proof.name).bin_name(format!("cargo xtask {}", proof.name)).about(proof.about),
-        None => command,
-    }
-}
-
 /// Adds all of them to a list of commands.
 pub fn list(command: clap::Command) -> clap::Command {
     command.subcommands(PROOFS.iter().map(|proof| clap::Command::new(proof.name).about(proof.about)))
@@ -56,23 +38,47 @@ pub fn find(name: &OsStr) -> Option<&'static Proof> {
 }
 
 impl Proof {
-    /// Runs it with these arguments. Its exit status becomes this program's.
+    /// Gives the parser of its command line its name and its description.
+    pub fn describe(&self, command: clap::Command) -> clap::Command {
+        command.name(self.name).bin_name(format!("cargo xtask {}", self.name)).about(self.about)
+    }
+
+    /// Runs it with these arguments.
     ///
     /// # Errors
     /// Where it can't run here, or fails.
     pub fn run(&self, shell: &Shell, arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+        let status = self.command(shell, arguments)?.status().context("can't start cargo")?;
+        match status.code() {
+            Some(0) => Ok(()),
+            Some(code) => bail!(Failed(u8::try_from(code).unwrap_or(1))),
+            None => bail!("`cargo xtask {}` was killed: {status}", self.name),
+        }
+    }
+
+    /// Becomes it, so that signals and its exit status are this process's; where a process can't become another,
+    /// runs it.
+    ///
+    /// # Errors
+    /// Where it can't run here, or fails.
+    pub fn take_over(&self, shell: &Shell, arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::process::CommandExt;
+            Err(self.command(shell, arguments)?.exec()).context("can't start cargo")
+        }
+        #[cfg(not(unix))]
+        self.run(shell, arguments)
+    }
+
+    fn command(&self, shell: &Shell, arguments: impl IntoIterator<Item = OsString>) -> Result<Command> {
         let name = self.name;
         if self.only_linux && !cfg!(target_os = "linux") {
             bail!(Misuse(format!("`cargo xtask {name}` works on Linux; `cargo xtask image` does here, too")));
         }
-        let manifest = shell.current_dir().join("Cargo.toml");
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        let mut command = cargo();
         command.args(["run", "--quiet", "--target", "host-tuple", "--package", name, "--manifest-path"]);
-        let status = command.arg(manifest).arg("--").args(arguments).status().context("can't start cargo")?;
-        match status.code() {
-            Some(0) => Ok(()),
-            Some(code) => bail!(Failed(u8::try_from(code).unwrap_or(1))),
-            None => bail!("`cargo xtask {name}` was killed: {status}"),
-        }
+        command.arg(shell.current_dir().join("Cargo.toml")).arg("--").args(arguments);
+        Ok(command)
     }
 }

@@ -1,6 +1,6 @@
 //! The sources: the files that make up the repository, those that git does not know yet among them.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,17 +24,23 @@ pub fn list(repository: &Path) -> Result<Vec<PathBuf>> {
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .output()
         .context("can't start git, which lists the sources")?;
-    let reason = String::from_utf8_lossy(&git.stderr);
-    let reason = reason.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
-    ensure!(git.status.success(), "git does not list the sources: {reason}");
+    if !git.status.success() {
+        let messages = String::from_utf8_lossy(&git.stderr);
+        let reason = messages.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
+        // git sets off a command to type.
+        let advice = messages.lines().find_map(|line| line.strip_prefix('\t'));
+        let advice = advice.map(|command| format!("; run `{command}`")).unwrap_or_default();
+        bail!("git does not list the sources: {reason}{advice}");
+    }
     let list = String::from_utf8(git.stdout).context("a file's name is not UTF-8")?;
     // A file that was removed is known until that is committed.
     Ok(list.split_terminator('\0').map(PathBuf::from).filter(|file| repository.join(file).exists()).collect())
 }
 
 fn walk(repository: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(repository.join(folder))? {
-        let entry = entry?;
+    let path = repository.join(folder);
+    for entry in fs::read_dir(&path).with_context(|| format!("can't read {}", path.display()))? {
+        let entry = entry.with_context(|| format!("can't read {}", path.display()))?;
         let path = folder.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             if !NO_SOURCES.iter().any(|name| entry.file_name() == *name) {
@@ -54,8 +60,10 @@ fn walk(repository: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()
 pub fn copy(repository: &Path, to: &Path) -> Result<()> {
     for file in list(repository)? {
         let target = to.join(&file);
-        fs::create_dir_all(target.parent().context("a file in a folder")?)?;
-        fs::copy(repository.join(&file), &target).with_context(|| format!("can't copy {}", file.display()))?;
+        let folder = target.parent().context("a file in a folder")?;
+        fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+        let source = repository.join(&file);
+        fs::copy(&source, &target).with_context(|| format!("can't copy {} to {}", source.display(), to.display()))?;
     }
     Ok(())
 }

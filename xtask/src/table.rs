@@ -47,7 +47,11 @@ impl Table {
         let headings = lines.next().context("it is empty")?;
         let rows: Vec<_> = lines.collect();
         let odd = rows.iter().find(|row| row.len() != headings.len());
-        ensure!(odd.is_none(), "a row has not a cell per column: {}", odd.map(|row| row.join("  ")).unwrap_or_default());
+        ensure!(
+            odd.is_none(),
+            "a row has not a cell per column: {}",
+            odd.map(|row| row.join("  ")).unwrap_or_default()
+        );
         Ok(Self { headings, rows })
     }
 
@@ -64,7 +68,12 @@ impl Table {
     /// # Errors
     /// Where there is no such column.
     pub fn select(&self, names: &[&str]) -> Result<Self> {
-        let column = |name: &&str| self.headings.iter().position(|heading| heading == name).with_context(|| format!("there is no column {name}"));
+        let column = |name: &&str| {
+            self.headings
+                .iter()
+                .position(|heading| heading == name)
+                .with_context(|| format!("there is no column {name}"))
+        };
         let columns = names.iter().map(column).collect::<Result<Vec<_>>>()?;
         let pick = |row: &Vec<String>| columns.iter().map(|&column| row[column].clone()).collect();
         Ok(Self { headings: pick(&self.headings), rows: self.rows.iter().map(pick).collect() })
@@ -129,13 +138,17 @@ mod tests {
         assert_eq!(Table::parse(&table.to_string()).unwrap(), table);
         assert_eq!(table.find(&["linux/arm64"]).unwrap()[1], "1,810");
         assert!(Table::parse("one  two\n1\n").is_err());
-        assert_eq!(table.select(&["size of it"]).unwrap().to_markdown(), "| size of it |\n|---:|\n| 649 |\n| 1,810 |\n");
+        assert_eq!(
+            table.select(&["size of it"]).unwrap().to_markdown(),
+            "| size of it |\n|---:|\n| 649 |\n| 1,810 |\n"
+        );
     }
 
     #[test]
     fn a_merge_keeps_the_order() {
         let row = |cells: [&str; 2]| cells.map(String::from).to_vec();
-        let mut table = Table { headings: row(["name", "size"]), rows: vec![row(["a", "1"]), row(["gone", "2"]), row(["c", "3"])] };
+        let mut table =
+            Table { headings: row(["name", "size"]), rows: vec![row(["a", "1"]), row(["gone", "2"]), row(["c", "3"])] };
         table.merge(vec![row(["c", "4"]), row(["b", "5"])], 1, &["a", "b", "c"].map(|name| vec![name.into()]));
         assert_eq!(table.rows, [row(["a", "1"]), row(["b", "5"]), row(["c", "4"])]);
     }

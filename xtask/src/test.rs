@@ -2,7 +2,7 @@
 //! image.
 
 use crate::build::{self, Binary};
-use crate::command::{Failed, Misuse};
+use crate::command::{Failed, Misuse, cargo};
 use crate::image::{self, Contents};
 use crate::needs::Needs;
 use crate::output::Folder;
@@ -11,7 +11,7 @@ use crate::{floor, proofs, sizes};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use xshell::Shell;
 
 /// Build the program and run the table of cases on it, where need be under qemu-user
@@ -97,7 +97,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             }
         };
         let stranger = arguments.against.is_some();
-        return cargo_test(shell, &Order { programs: vec![program], stranger, shipped: false, image: None }, filter);
+        return run_tests(shell, &Order { programs: vec![program], stranger, shipped: false, image: None }, filter);
     }
 
     let platforms = arguments.selection.platforms();
@@ -105,8 +105,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     for platform in platforms.iter().filter(|platform| !platform.is_native()) {
         needs.file(&emulator(platform.qemu_user), "qemu-user-static", "run programs for other platforms");
     }
-    needs.provide(shell)?;
-    let binaries = build::build(shell, &platforms)?;
+    let binaries = build::build_with(shell, &platforms, needs)?;
     // Beside dist, which holds what somebody asked for.
     let path = shell.current_dir().join("target/tested");
     let folder = Folder::begin(&path)?;
@@ -120,7 +119,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         emulator: (!platform.is_native()).then(|| emulator(platform.qemu_user).into()),
     };
     let programs = binaries.iter().map(|binary| program(binary, path.join("bin").join(binary.file_name()))).collect();
-    let tested = cargo_test(shell, &Order { programs, stranger: false, shipped: true, image: Some(path) }, filter);
+    let tested = run_tests(shell, &Order { programs, stranger: false, shipped: true, image: Some(path) }, filter);
     // Afterwards, so that a change of a size does not hide what it has broken.
     let checked = sizes::check(&shell.current_dir(), &sizes, arguments.bless);
     match (tested, checked) {
@@ -130,17 +129,32 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 }
 
 /// Runs the repository's tests.
-fn cargo_test(shell: &Shell, order: &Order, filter: Option<&str>) -> Result<()> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.current_dir(shell.current_dir()).env(Order::VARIABLE, serde_json::to_string(order)?);
-    cargo.args(["test", "--quiet", "--target", "host-tuple", "--package", "pause", "--test", "contract", "--"]);
-    let status = cargo.args(filter).status().context("can't start cargo")?;
+fn run_tests(shell: &Shell, order: &Order, filter: Option<&str>) -> Result<()> {
+    let mut tests = Command::new(build_tests(shell)?);
+    // As cargo does it. Cargo itself would have more to say of an exit status.
+    tests.current_dir(shell.current_dir()).env(Order::VARIABLE, serde_json::to_string(order)?);
+    let status = tests.args(filter).status().context("can't start the tests")?;
     match status.code() {
         Some(0) => Ok(()),
-        // It has said what was wrong with the filter.
+        // They have said what was wrong with the filter.
         Some(2) => bail!(Failed(2)),
         _ => bail!("the tests failed"),
     }
+}
+
+/// Builds the repository's tests. Returns the executable.
+fn build_tests(shell: &Shell) -> Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo.current_dir(shell.current_dir()).args(["test", "--quiet", "--no-run", "--target", "host-tuple"]);
+    cargo.args(["--package", "pause", "--test", "contract", "--message-format", "json-render-diagnostics"]);
+    let output = cargo.stderr(Stdio::inherit()).output().context("can't start cargo")?;
+    ensure!(output.status.success(), "the tests can't be built");
+    let mut messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
+    let executable = messages.find_map(|message| {
+        let message = message.ok().filter(|message| message["target"]["name"] == "contract")?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executable.context("cargo does not say where the tests are")
 }
 
 /// What `--against` accepts.

@@ -3,10 +3,11 @@
 mod layout;
 
 use crate::build::{self, Binary};
+use crate::needs::Needs;
 use crate::output::Folder;
 use crate::platform::{Platform, Selection};
-use crate::sizes::{self, Sizes};
 use crate::say;
+use crate::sizes::{self, Sizes};
 use anyhow::{Result, bail, ensure};
 use contract::PULL_BUDGET;
 use layout::{Image, Layout, PROGRAM};
@@ -88,9 +89,9 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         annotations: arguments.annotations.clone(),
         links: arguments.links.clone(),
     };
-    let binaries = build::build(shell, &arguments.selection.platforms())?;
-    let packed = pack(&binaries, &contents)?;
     let dist = Folder::begin(&shell.current_dir().join("dist"))?;
+    let binaries = build::build_with(shell, &arguments.selection.platforms(), Needs::of("cargo xtask image"))?;
+    let packed = pack(&binaries, &contents)?;
     build::write(&dist, &binaries)?;
     let all_sizes = packed.write(&dist)?;
     if arguments.air_gap {
