@@ -1,0 +1,103 @@
+//! Which checkout is meant, where its path is unusual, and whose a path on the command line is.
+
+use crate::Case;
+use crate::place::{Place, Skip, clear, original, run, whole};
+use anyhow::{Result, ensure};
+use std::fs;
+use xtask::platform;
+
+pub const CASES: &[Case] = &[
+    ("xtask makes the image of the checkout that one is in, whichever it was built from", is_found_at_run_time),
+    ("a copied checkout builds itself in a shared target folder, whatever CARGO_BUILD_TARGET says", copy_builds_itself),
+    ("a filter that matches a case runs it, in a folder with a blank and a letter that is not ASCII", filter_matches),
+    ("cargo test with a filter passes where a case does", plain_cargo_test),
+    ("a filter that matches nothing is bad input, and one line", filter_matches_nothing),
+    ("--against is a path from where one is, and may hold a blank, = and ;", against_any_path),
+    ("where all cases fail, the filter is not blamed", all_fail),
+    ("the host's linker takes a comma in the repository's path", comma),
+];
+
+/// A case that is quick, and needs no namespaces.
+const QUICK: &str = "as another process, it prints a line that begins with its name";
+
+/// Fails where the tests can't be run here.
+fn on_linux() -> Result<()> {
+    ensure!(platform::native().is_ok(), Skip("the tests run programs for Linux, on Linux".into()));
+    Ok(())
+}
+
+fn is_found_at_run_time(place: &Place) -> Result<()> {
+    clear(&place.dist())?;
+    let written = || fs::metadata(original().join("dist/pause.oci.tar")).and_then(|there| there.modified()).ok();
+    let before = written();
+    let image = run(place.xtask(&place.image()).current_dir(place.checkout.join("src/arch")))?.passes()?;
+    ensure!(image.stdout.contains(&format!("localhost/pause:{}", env!("CARGO_PKG_VERSION"))), "{}", image.stdout);
+    whole(&place.dist())?;
+    ensure!(written() == before, "the image of the other checkout was replaced");
+    Ok(())
+}
+
+fn copy_builds_itself(place: &Place) -> Result<()> {
+    clear(&place.dist())?;
+    let mut cargo = place.cargo(&["xtask"]);
+    cargo.args(place.image()).env("CARGO_BUILD_TARGET", "aarch64-unknown-linux-gnu");
+    let image = run(cargo.current_dir(place.checkout.join("docs")))?.passes()?;
+    ensure!(image.stdout.contains(&format!("localhost/pause:{}", Place::VERSION)), "not the copy: {}", image.stdout);
+    whole(&place.dist())?;
+    Ok(())
+}
+
+fn filter_matches(place: &Place) -> Result<()> {
+    on_linux()?;
+    let mut test = place.xtask(&["test", "--platform", place.platform, QUICK]);
+    let test = run(test.env("CARGO_BUILD_TARGET", "aarch64-unknown-linux-gnu"))?.passes()?;
+    ensure!(test.stdout.contains("1 passed; 0 failed"), "{}", test.stdout);
+    Ok(())
+}
+
+fn plain_cargo_test(place: &Place) -> Result<()> {
+    on_linux()?;
+    let test = run(&mut place.cargo(&["test", "--quiet", "--target", "host-tuple", QUICK]))?.passes()?;
+    ensure!(test.stdout.contains("1 passed; 0 failed"), "{}", test.stdout);
+    Ok(())
+}
+
+fn filter_matches_nothing(place: &Place) -> Result<()> {
+    on_linux()?;
+    let words = ["test", "--platform", place.platform, "flies to the moon"];
+    run(&mut place.xtask(&words))?.fails(2, &["no case has \"flies to the moon\" in its name"])?;
+    Ok(())
+}
+
+fn against_any_path(place: &Place) -> Result<()> {
+    on_linux()?;
+    place.provide_image()?;
+    let name = "p=a; ü";
+    let program = place.dist().join(format!("bin/pause-{}", place.platform.replace('/', "-")));
+    fs::copy(program, place.checkout.join("docs").join(name))?;
+    let mut test = place.xtask(&["test", "--against", name, QUICK]);
+    let test = run(test.current_dir(place.checkout.join("docs")))?.passes()?;
+    ensure!(test.stdout.contains("1 passed; 0 failed"), "{}", test.stdout);
+    run(&mut place.xtask(&["test", "--against", name, QUICK]))?.fails(2, &["--against", "there is no such file"])?;
+    Ok(())
+}
+
+fn all_fail(place: &Place) -> Result<()> {
+    on_linux()?;
+    let test = run(&mut place.xtask(&["test", "--against", "/bin/true", QUICK]))?.fails(1, &["the tests failed"])?;
+    ensure!(test.stdout.contains("0 passed; 1 failed"), "{}", test.stdout);
+    Ok(())
+}
+
+fn comma(place: &Place) -> Result<()> {
+    on_linux()?;
+    let folder = place.folder("a,b")?;
+    for name in
+        ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo", "build.rs", "linker.ld", "src", "tests", "xtask"]
+    {
+        crate::place::link(&place.checkout.join(name), &folder.join(name))?;
+    }
+    let build = ["build", "--quiet", "--release", "--bin", "pause", "--target", "host-tuple"];
+    run(place.cargo(&build).current_dir(&folder))?.passes()?;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! What the machine lacks or refuses: packages, a network, compilers, git's trust.
+
+use crate::Case;
+use crate::place::{Place, Run, Skip, clear, namespaces, run, whole};
+use anyhow::{Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xshell::Shell;
+use xtask::compiler::{self, Compiler};
+use xtask::needs::Needs;
+use xtask::table::Table;
+use xtask::{platform, sources};
+
+pub const CASES: &[Case] = &[
+    ("all that is missing is asked for at once, in one line with one command", all_at_once),
+    ("where there is no apt-get, what is missing is named", without_apt),
+    ("without a network the image is made", no_network),
+    ("a target that rustup lacks does not change the compiler of others", each_target_on_its_own),
+    ("the table says which compiler made what", says_the_compiler),
+    ("the sources are what git knows and would know", sources_of_git),
+    ("git's refusal of a foreign owner is one line", foreign_owner),
+];
+
+/// Two targets for which core is missing in [`Poor`].
+const LACKING: [&str; 2] = ["armv5te-unknown-linux-gnueabi", "loongarch64-unknown-linux-gnu"];
+
+/// A file that is a program, in this folder.
+fn program(folder: &Path, name: &str, script: &str) -> Result<()> {
+    let file = folder.join(name);
+    fs::write(&file, format!("#!/bin/sh\n{script}\n"))?;
+    crate::place::set_mode(&file, 0o755)
+}
+
+/// A machine that has nothing installed, for somebody who is not root. rustup lacks some targets there and says why.
+struct Poor {
+    /// How to start a command there.
+    starter: Vec<&'static str>,
+    /// All there is of /usr/bin.
+    programs: PathBuf,
+    /// What stands in for rustup and the compiler.
+    rust: PathBuf,
+}
+
+impl Poor {
+    fn new(place: &Place, name: &str) -> Result<Self> {
+        let mut starter = namespaces(&["--mount"])?;
+        // What is running goes on; Debian's programs are gone.
+        let script = "mount --bind \"$PROGRAMS\" /usr/bin && exec unshare --user --map-user=1000 \"$0\" \"$@\"";
+        starter.extend(["sh", "-c", script]);
+        let find = |name: &str| {
+            let folders = std::env::var_os("PATH").unwrap_or_default();
+            let found = std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|file| file.exists());
+            found.ok_or_else(|| Skip(format!("there is no {name}")))
+        };
+        let rustc = find("rustc")?;
+        ensure!(!rustc.starts_with("/usr/bin"), Skip("the compiler is Debian's".into()));
+        let (programs, rust) = (place.folder(&format!("{name} programs"))?, place.folder(&format!("{name} rust"))?);
+        for name in ["sh", "unshare"] {
+            fs::copy(find(name)?, programs.join(name))?;
+        }
+        program(&rust, "rustup", "echo 'error: no luck today' >&2; exit 1")?;
+        let lacking = LACKING.map(|target| format!("*target-libdir*{target}*")).join("|");
+        let rustc = rustc.display();
+        program(&rust, "rustc", &format!("case \"$*\" in {lacking}) echo /nowhere;; *) exec '{rustc}' \"$@\";; esac"))?;
+        Ok(Self { starter, programs, rust })
+    }
+
+    /// Runs the tests of all platforms there.
+    fn test(&self, place: &Place) -> Result<Run> {
+        let mut path = vec![self.rust.clone()];
+        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+        let mut test = place.xtask_under(&self.starter, &["test"]);
+        run(test.env("PROGRAMS", &self.programs).env("PATH", std::env::join_paths(path)?))
+    }
+}
+
+/// What each line has to tell.
+const MISSING: [&str; 5] = [
+    "qemu-user-static to run programs for other platforms",
+    "strace to make system calls fail",
+    "build core for armv5te-unknown-linux-gnueabi (rustup: no luck today)",
+    "core for loongarch64-unknown-linux-gnu (rustup: no luck today)",
+    "`cargo xtask test` needs",
+];
+
+fn all_at_once(place: &Place) -> Result<()> {
+    let poor = Poor::new(place, "poor")?;
+    program(&poor.programs, "apt-get", "exit 1")?;
+    let test = poor.test(place)?.fails(1, &MISSING)?.fails(1, &["; run `sudo apt-get install --yes "])?;
+    ensure!(!test.stderr.contains("$ cargo"), "something was built before");
+    ensure!(!test.stderr.contains("s390x"), "a target that is there was said to be missing: {}", test.stderr);
+    Ok(())
+}
+
+fn without_apt(place: &Place) -> Result<()> {
+    let test = Poor::new(place, "poorer")?.test(place)?.fails(1, &MISSING)?;
+    test.fails(1, &["install what this system calls Debian's packages "])?;
+    Ok(())
+}
+
+fn no_network(place: &Place) -> Result<()> {
+    let starter = namespaces(&["--net"])?;
+    clear(&place.dist())?;
+    run(&mut place.xtask_under(&starter, &place.image()))?.passes()?;
+    whole(&place.dist())?;
+    Ok(())
+}
+
+fn each_target_on_its_own(_: &Place) -> Result<()> {
+    let host =
+        platform::native().map_err(|_| Skip("core for this machine is not one of the platforms'".into()))?.target;
+    // rustup serves core for none of these two.
+    let targets = ["mips-unknown-linux-gnu", host, "mips64-unknown-linux-gnuabi64"];
+    let mut needs = Needs::of("cargo xtask build");
+    let compilers = compiler::choose(&Shell::new()?, targets, &mut needs)?;
+    let chosen = targets.map(|target| compilers[target]);
+    ensure!(chosen == [Compiler::Debian, Compiler::Rustup, Compiler::Debian], "{chosen:?}");
+    Ok(())
+}
+
+fn says_the_compiler(place: &Place) -> Result<()> {
+    for command in ["build", "image"] {
+        let output = run(&mut place.xtask(&[command, "--platform", place.platform]))?.passes()?.stdout;
+        let mut lines = output.lines();
+        ensure!(lines.next().is_some_and(|line| line.ends_with("compiler")), "{output}");
+        ensure!(lines.next().is_some_and(|line| line.ends_with("rustup's") || line.ends_with("Debian's")), "{output}");
+    }
+    Ok(())
+}
+
+/// Runs git in a folder.
+fn git(folder: &Path, words: &[&str]) -> Result<()> {
+    let git = Command::new("git").current_dir(folder).args(words).output();
+    ensure!(
+        git.is_ok_and(|output| output.status.success()),
+        Skip(format!("`git {}` does not work here", words.join(" ")))
+    );
+    Ok(())
+}
+
+fn sources_of_git(place: &Place) -> Result<()> {
+    let folder = place.folder("git")?;
+    let names = |files: Vec<PathBuf>| {
+        let mut names: Vec<_> = files.iter().map(|file| file.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+    fs::create_dir(folder.join("src"))?;
+    for name in ["known ü", "src/removed", "src/new", "dist"] {
+        fs::write(folder.join(name), name)?;
+    }
+    fs::write(folder.join(".gitignore"), "dist\n")?;
+    git(&folder, &["init", "--quiet"])?;
+    git(&folder, &["add", "known ü", "src/removed", ".gitignore"])?;
+    fs::remove_file(folder.join("src/removed"))?;
+    let listed = names(sources::list(&folder)?);
+    ensure!(listed == [".gitignore", "known ü", "src/new"], "{listed:?}");
+    let copy = place.folder("copy of git's")?;
+    sources::copy(&folder, &copy)?;
+    let copied = names(sources::list(&copy)?);
+    ensure!(copied == listed, "{copied:?}");
+    Ok(())
+}
+
+fn foreign_owner(place: &Place) -> Result<()> {
+    ensure!(platform::native().is_ok(), Skip("the tests run programs for Linux, on Linux".into()));
+    git(&place.checkout, &["init", "--quiet"])?;
+    let sizes = place.checkout.join("tests/image/sizes.txt");
+    let golden = Table::read(&sizes)?;
+    let mut changed = golden.clone();
+    changed.rows.iter_mut().for_each(|row| row[1] = "0".into());
+    changed.write(&sizes)?;
+    let words = ["test", "--platform", place.platform, "a copy of the sources gives the same bytes"];
+    let test = run(place.xtask(&words).env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1"));
+    let nothing = run(&mut place.xtask(&["test", "--platform", place.platform, "flies to the moon"]));
+    golden.write(&sizes)?;
+    clear(&place.checkout.join(".git"))?;
+    let test = test?;
+    nothing?.fails(2, &["no case has"])?;
+    let line = test.stdout.lines().find(|line| line.contains("git does not list the sources"));
+    let parts = ["dubious ownership in repository at", "; run `git config --global --add safe.directory"];
+    ensure!(line.is_some_and(|line| parts.iter().all(|part| line.contains(part))), "{}{}", test.stdout, test.stderr);
+    // A change of a size is told beside what failed.
+    ensure!(test.status.code() == Some(1), "{}", test.status);
+    let told = "error: the tests failed; and the sizes of";
+    ensure!(test.stderr.lines().any(|line| line.starts_with(told)), "{}", test.stderr);
+    Ok(())
+}
