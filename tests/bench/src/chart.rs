@@ -1,7 +1,9 @@
-//! The README's chart: an SVG in the colours of the page that shows it.
+//! The chart: an SVG in the colours of the page that shows it.
 
-use super::measure::ROWS;
-use super::report::{Report, thousands};
+use crate::measure::{INSTANCES, ROWS};
+use crate::results::{Results, thousands};
+use svg::Document;
+use svg::node::element::{Rectangle, Style, Text};
 
 /// Bars of one kind.
 struct Panel {
@@ -38,47 +40,55 @@ const STYLE: &str = "
 ";
 
 /// Draws the sizes, and what 200 pods cost.
-pub fn draw(report: &Report) -> String {
+pub fn draw(results: &Results) -> String {
     let panel = |title: String, logarithmic, unit: (f64, &'static str), keys: &[&str]| {
-        let bars = report.programs.iter().enumerate().filter_map(|(index, program)| {
-            let values = ROWS.iter().filter(|row| keys.contains(&row.key)).map(|row| report.values(row)[index]);
-            Some((program.name.clone(), values.sum::<Option<f64>>()?))
+        let bars = results.contenders.iter().enumerate().filter_map(|(index, contender)| {
+            let values = ROWS.iter().filter(|row| keys.contains(&row.key)).map(|row| results.values(row)[index]);
+            Some((contender.program.name.clone(), values.sum::<Option<f64>>()?))
         });
         Panel { title, logarithmic, unit, bars: bars.collect() }
     };
-    let mib = (1024.0 * 1024.0 / super::measure::INSTANCES as f64, "MiB");
-    let pods = format!("Memory of {} pods: proportional set size and page tables", super::measure::INSTANCES);
+    let mib = (1024.0 * 1024.0 / INSTANCES as f64, "MiB");
+    let pods = format!("Memory of {INSTANCES} pods: proportional set size and page tables");
+    let pull = "A pull: manifest, config and layer, in bytes (logarithmic scale)";
     let panels = [
         panel("The binary, in bytes (logarithmic scale)".into(), true, (1.0, ""), &["size.binary"]),
-        panel(
-            "A pull: manifest, config and layer, in bytes (logarithmic scale)".into(),
-            true,
-            (1.0, ""),
-            &["size.pull"],
-        ),
+        panel(pull.into(), true, (1.0, ""), &["size.pull"]),
         panel(pods, false, mib, &["instances.proportional", "instances.page_tables"]),
     ];
-    let mut body = String::new();
+    let mut document = Document::new().add(Style::new(STYLE));
     let mut y = 10.0;
     for panel in &panels {
         y += LINE;
-        body += &format!("<text class=\"title\" x=\"10\" y=\"{y}\">{}</text>\n", escape(&panel.title));
+        document = document.add(text(10.0, y, &panel.title).set("class", "title"));
         y += LINE / 2.0;
         for (index, (name, value)) in panel.bars.iter().enumerate() {
-            let (length, class) = (panel.length(*value), if index == 0 { " class=\"first\"" } else { "" });
-            let (text, end) = (y + 12.0, LEFT + length + 8.0);
-            body += &format!("<text x=\"{}\" y=\"{text}\" text-anchor=\"end\">{}</text>\n", LEFT - 8.0, escape(name));
-            body += &format!("<rect{class} x=\"{LEFT}\" y=\"{y}\" width=\"{length:.1}\" height=\"{BAR}\" rx=\"2\"/>\n");
-            body += &format!("<text class=\"value\" x=\"{end:.1}\" y=\"{text}\">{}</text>\n", panel.label(*value));
+            let (length, base) = (round(panel.length(*value)), y + 12.0);
+            let bar = Rectangle::new().set("x", LEFT).set("y", y).set("width", length).set("height", BAR).set("rx", 2);
+            document = document
+                .add(text(LEFT - 8.0, base, name).set("text-anchor", "end"))
+                .add(if index == 0 { bar.set("class", "first") } else { bar })
+                .add(text(round(LEFT + length + 8.0), base, &panel.label(*value)).set("class", "value"));
             y += LINE;
         }
     }
     let height = y + 10.0;
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-         role=\"img\" aria-label=\"Sizes and memory of pause and of other init programs\">\n\
-         <style>{STYLE}</style>\n{body}</svg>\n"
-    )
+    let document = document
+        .set("viewBox", (0, 0, WIDTH, height))
+        .set("width", WIDTH)
+        .set("height", height)
+        .set("role", "img")
+        .set("aria-label", "Sizes and memory of pause and of other init programs");
+    format!("{document}\n")
+}
+
+fn text(x: f64, y: f64, content: &str) -> Text {
+    Text::new(content).set("x", x).set("y", y)
+}
+
+/// To a tenth: nobody sees less.
+fn round(length: f64) -> f64 {
+    (length * 10.0).round() / 10.0
 }
 
 impl Panel {
@@ -97,8 +107,4 @@ impl Panel {
             _ => format!("{:.1} {name}", value / divisor),
         }
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;")
 }

@@ -2,277 +2,170 @@
 //!
 //! Everything is measured in one run, and the programs take turns.
 
+mod budgets;
+mod cgroup;
 mod chart;
+mod contender;
 mod measure;
-mod process;
-mod report;
+mod results;
+mod trace;
 
-pub use process::{OrphansArguments, run_orphans};
-
-use crate::{build, floor, install, platform};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use contender::Contender;
+use harness::assistant;
 use indicatif::ProgressBar;
-use measure::{MEASUREMENTS, Measurement, Row};
-use object::Object;
-use std::collections::{BTreeMap, BTreeSet};
+use measure::{MEASUREMENTS, Measurement};
+use results::{Results, Samples};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::thread;
 use xshell::Shell;
+use xtask::needs::Needs;
+use xtask::{build, command, output, say};
 
 /// Measure what the program costs, beside the floor and other init programs
 ///
-/// The floor is the same contract in assembly: what a perfect compiler would make of it. Wants root, for PID
-/// namespaces.
+/// The floor is the same contract in assembly: what a perfect compiler would make of it. Wants root, for namespaces
+/// and cgroups.
 #[derive(clap::Args)]
-pub struct Arguments {
-    /// Measure this pause program too; may be given several times
-    #[arg(long, value_name = "PATH", value_parser = crate::test::existing_file)]
+struct Arguments {
+    /// Measure this pause program too, by its file's name; may be given several times
+    #[arg(long, value_name = "PATH", value_parser = contender::program)]
     against: Vec<PathBuf>,
     /// Install the Debian packages of the other init programs first
     #[arg(long)]
     install: bool,
     /// Write the numbers as JSON, to standard output if FILE is -
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(json_destination))]
     json: Option<PathBuf>,
-    /// Write the README's chart
-    #[arg(long, value_name = "FILE")]
+    /// Write a chart of the sizes and of what 200 pods take
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(output::destination))]
     svg: Option<PathBuf>,
+    /// Take the numbers, as they are now, for those that the documents show, and draw their chart; wants upstream's
+    /// program too, as --against PATH/upstream
+    #[arg(long)]
+    bless: bool,
+    /// Only hold the program to its budgets in multiples of the floor
+    #[arg(long, conflicts_with_all = ["against", "install", "json", "svg", "bless"])]
+    floor: bool,
 }
 
-/// A program that is measured.
-#[derive(Clone)]
-pub struct Program {
-    /// What it is called.
-    name: String,
-    path: PathBuf,
-    /// What makes it the PID 1 of a container.
-    arguments: Vec<String>,
-    /// What makes it print its version and exit.
-    version: &'static str,
-    /// How many children it needs to have.
-    own_children: usize,
-    /// Whether the kernel shows when it is ready to handle signals.
-    shows_handlers: bool,
-    /// What else one should know.
-    notes: Vec<&'static str>,
+/// The numbers that the documents show, relative to the repository.
+const COSTS: &str = "tests/bench/costs.txt";
+
+/// Their chart.
+const CHART: &str = "tests/bench/cost.svg";
+
+/// Instead of a file: standard output.
+const STANDARD: &str = "-";
+
+/// What `--json` accepts.
+fn json_destination(path: PathBuf) -> Result<PathBuf> {
+    if path.as_os_str() == STANDARD { Ok(path) } else { output::destination(path) }
 }
 
-impl Program {
-    /// A pause program.
-    fn drop_in(name: &str, path: PathBuf) -> Self {
-        Self {
-            name: name.into(),
-            path,
-            arguments: Vec::new(),
-            version: "-v",
-            own_children: 0,
-            shows_handlers: true,
-            notes: Vec::new(),
-        }
-    }
-}
-
-/// An init program that Debian packages.
-struct Packaged {
-    package: &'static str,
-    path: &'static str,
-    arguments: &'static [&'static str],
-    version: &'static str,
-    /// Whether it takes a command, which is its child.
-    takes_command: bool,
-    /// Whether the kernel shows when it is ready to handle signals: not of a program that is in sigtimedwait.
-    shows_handlers: bool,
-}
-
-static PACKAGED: [Packaged; 3] = [
-    Packaged {
-        package: "catatonit",
-        path: "/usr/bin/catatonit",
-        arguments: &["-P"],
-        version: "-V",
-        takes_command: false,
-        shows_handlers: true,
-    },
-    Packaged {
-        package: "tini",
-        path: "/usr/bin/tini-static",
-        arguments: &["--"],
-        version: "--version",
-        takes_command: true,
-        shows_handlers: false,
-    },
-    Packaged {
-        package: "dumb-init",
-        path: "/usr/bin/dumb-init",
-        arguments: &["--"],
-        version: "--version",
-        takes_command: true,
-        shows_handlers: true,
-    },
-];
-
-/// What was measured of a program, by the key of a row.
-#[derive(Default)]
-pub struct Samples {
-    values: BTreeMap<&'static str, Vec<f64>>,
-    /// Why something could not be measured.
-    errors: BTreeSet<String>,
-}
-
-impl Samples {
-    fn add(&mut self, key: &'static str, value: f64) {
-        self.values.entry(key).or_default().push(value);
-    }
-
-    /// The value of a row.
-    fn value(&self, row: &Row) -> Option<f64> {
-        self.values.get(row.key).map(|samples| row.statistic.of(samples))
-    }
+fn main() -> ExitCode {
+    assistant::run_if_asked();
+    command::main_of_proof("bench", run)
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// Where the program or the floor can't be measured.
-pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    ensure!(install::is_root(), "the programs are measured as PID 1 of new namespaces; run this as root");
-    let (programs, missing) = programs(shell, arguments)?;
-    let mut samples: Vec<_> = programs.iter().map(|_| Samples::default()).collect();
-    let progress = build::progress(MEASUREMENTS.iter().map(|measurement| measurement.rounds as u64).sum());
+fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    if arguments.floor {
+        return budgets::check(shell);
+    }
+    let mut needs = Needs::of("cargo xtask bench");
+    needs.root("measure programs as PID 1 of namespaces, in cgroups");
+    if arguments.install {
+        contender::need_packages(&mut needs);
+    }
+    needs.provide(shell)?;
+    let (contenders, mut missing) = contender::all(shell, &arguments.against)?;
+    let mut measurements = Vec::new();
     for measurement in MEASUREMENTS {
+        match (measurement.prepare)() {
+            Ok(()) => measurements.push(measurement),
+            Err(error) => missing.push(format!("{}: {error:#}", measurement.name)),
+        }
+    }
+    if arguments.bless {
+        results::check_columns(&contenders, &missing)?;
+    }
+
+    let mut samples: Vec<_> = contenders.iter().map(|_| Samples::default()).collect();
+    let progress = build::progress(measurements.iter().map(|measurement| measurement.rounds as u64).sum());
+    for measurement in measurements {
         progress.set_message(measurement.name);
-        take(measurement, &programs, &mut samples, &progress);
+        take(measurement, &contenders, &mut samples, &progress);
     }
     progress.finish_and_clear();
 
-    let report = report::Report { programs: &programs, samples: &samples, missing: &missing };
-    if let Some(path) = &arguments.svg {
-        let chart = chart::draw(&report).into_bytes();
-        build::replace(&shell.current_dir().join(path), &chart, 0o644)
-            .with_context(|| format!("can't write {}", path.display()))?;
-    }
+    publish(shell, arguments, &Results { contenders: &contenders, samples: &samples, missing: &missing })
+}
+
+/// Shows the results, and writes them wherever they are wanted. What can't be written does not hide the rest.
+fn publish(shell: &Shell, arguments: &Arguments, results: &Results) -> Result<()> {
+    let mut files = Vec::new();
     match &arguments.json {
-        Some(path) if path.as_os_str() == "-" => println!("{}", report.json()?),
+        Some(path) if path.as_os_str() == STANDARD => say!("{}", results.json()?),
         path => {
-            report.print();
+            say!("\n{results}");
             if let Some(path) = path {
-                build::replace(&shell.current_dir().join(path), report.json()?.as_bytes(), 0o644)
-                    .with_context(|| format!("can't write {}", path.display()))?;
+                files.push((path.clone(), results.json()?));
             }
         }
     }
-    ensure!(samples[0].errors.is_empty(), "not everything could be measured: {:?}", samples[0].errors);
+    files.extend(arguments.svg.as_ref().map(|path| (path.clone(), chart::draw(results))));
+    let mut errors = results.errors();
+    if arguments.bless {
+        if errors.is_empty() {
+            files.push((shell.current_dir().join(COSTS), format!("{}\n", results.costs()?)));
+            files.push((shell.current_dir().join(CHART), chart::draw(results)));
+        } else {
+            errors.push("nothing is blessed".into());
+        }
+    }
+    let written = files.iter().map(|(path, content)| output::replace(path, content.as_bytes()));
+    errors.extend(written.filter_map(|written| Some(format!("{:#}", written.err()?))));
+    ensure!(errors.is_empty(), "{}", errors.join("; "));
     Ok(())
-}
-
-/// Holds the program to its budgets: how many times what the floor takes it may take.
-///
-/// # Errors
-/// Where it takes more, or this machine can't run the floor.
-pub fn compare_with_floor(shell: &Shell, floor: PathBuf) -> Result<()> {
-    let native = platform::native().context("pause has no port for this machine")?;
-    let pause = build::build(shell, &[native])?.remove(0).path;
-    let measure = |program: Program| -> Result<_> {
-        Ok([std::fs::metadata(&program.path)?.len(), process::trace(&program)?.instructions])
-    };
-    let (pause, floor) = (measure(Program::drop_in("pause", pause))?, measure(Program::drop_in("floor", floor))?);
-    let budgets = [("bytes", 1.15), ("instructions to the last handler", 1.05)];
-    for ((pause, floor), (what, budget)) in pause.into_iter().zip(floor).zip(budgets) {
-        let ratio = pause as f64 / floor as f64;
-        println!("{pause} {what}, {ratio:.2} times the floor's {floor}; the budget is {budget:.2} times");
-        ensure!(ratio <= budget, "the program is over its budget of {what}");
-    }
-    Ok(())
-}
-
-/// What is measured, the program first; and what is not, with the reason.
-fn programs(shell: &Shell, arguments: &Arguments) -> Result<(Vec<Program>, Vec<String>)> {
-    let native = platform::native().context("pause has no port for this machine, so there is nothing to measure")?;
-    let pause = build::build(shell, &[native])?.remove(0).path;
-    let mut programs = vec![Program::drop_in("pause", pause.clone())];
-    let mut missing = Vec::new();
-    if floor::is_native() {
-        programs.push(Program::drop_in("floor", floor::build(shell)?));
-    } else {
-        missing.push("floor: written for x86-64, which this machine is not".into());
-    }
-    for path in &arguments.against {
-        let name = path.file_name().context("a file has a name")?.to_string_lossy();
-        programs.push(Program::drop_in(&name, path.clone()));
-    }
-    for packaged in &PACKAGED {
-        let package = packaged.package;
-        if arguments.install {
-            install::ensure(shell, packaged.path, &[package], "measure it too")?;
-        }
-        if !install::exists(packaged.path) {
-            missing.push(format!("{package}: not installed; --install does that"));
-            continue;
-        }
-        let mut arguments: Vec<String> = packaged.arguments.iter().map(|&argument| argument.into()).collect();
-        if packaged.takes_command {
-            arguments.push(pause.to_str().context("a path in UTF-8")?.into());
-        }
-        let mut notes = Vec::new();
-        if packaged.takes_command {
-            notes.push("has to have a child, here pause, which is not counted");
-        }
-        if is_dynamic(packaged.path)? {
-            notes.push("needs a C library beside it, which the sizes do not include");
-        }
-        programs.push(Program {
-            name: package.into(),
-            path: packaged.path.into(),
-            arguments,
-            version: packaged.version,
-            own_children: packaged.takes_command.into(),
-            shows_handlers: packaged.shows_handlers,
-            notes,
-        });
-    }
-    Ok((programs, missing))
-}
-
-/// Whether a program takes functions from libraries.
-fn is_dynamic(path: &str) -> Result<bool> {
-    let content = std::fs::read(path)?;
-    Ok(object::File::parse(content.as_slice())?.imports()?.next().is_some())
 }
 
 /// Takes one measurement of every program. A program that fails in a round is left out of the next.
-fn take(measurement: &Measurement, programs: &[Program], samples: &mut [Samples], progress: &ProgressBar) {
+fn take(measurement: &Measurement, contenders: &[Contender], samples: &mut [Samples], progress: &ProgressBar) {
     if measurement.rounds > 1 {
         // This one does not count: it runs in what the measurement before has left behind.
-        let mut discarded: Vec<_> = programs.iter().map(|_| Samples::default()).collect();
-        take_round(measurement, programs.iter().zip(&mut discarded));
+        let mut discarded: Vec<_> = contenders.iter().map(|_| Samples::default()).collect();
+        take_round(measurement, contenders.iter().zip(&mut discarded));
     }
     for round in 0..measurement.rounds {
         // Another program is first each time, for the same reason.
-        let mut pairs: Vec<_> = programs.iter().zip(samples.iter_mut()).collect();
-        pairs.rotate_left(round % programs.len());
+        let mut pairs: Vec<_> = contenders.iter().zip(samples.iter_mut()).collect();
+        pairs.rotate_left(round % contenders.len());
         take_round(measurement, pairs.into_iter());
         progress.inc(1);
     }
 }
 
 /// Takes one measurement of every program once.
-fn take_round<'a>(measurement: &Measurement, pairs: impl Iterator<Item = (&'a Program, &'a mut Samples)>) {
-    let take = |program: &Program, samples: &mut Samples| {
+fn take_round<'a>(measurement: &Measurement, pairs: impl Iterator<Item = (&'a Contender, &'a mut Samples)>) {
+    let take = |contender: &Contender, samples: &mut Samples| {
         let what = format!("{}: ", measurement.name);
         if samples.errors.iter().any(|error| error.starts_with(&what)) {
             return;
         }
-        if let Err(error) = (measurement.run)(program, samples) {
+        if let Err(error) = (measurement.run)(contender, samples) {
             samples.errors.insert(format!("{what}{error:#}"));
         }
     };
     if measurement.parallel {
         thread::scope(|scope| {
-            for (program, samples) in pairs {
-                scope.spawn(|| take(program, samples));
+            for (contender, samples) in pairs {
+                scope.spawn(|| take(contender, samples));
             }
         });
     } else {
-        pairs.for_each(|(program, samples)| take(program, samples));
+        pairs.for_each(|(contender, samples)| take(contender, samples));
     }
 }

@@ -1,18 +1,22 @@
 //! `cargo xtask demo`: what a pause container is for, shown on this machine, without a container engine.
 
-use crate::{build, install, platform};
 use anyhow::{Context, Result, ensure};
+use harness::{Program, Role, Running, Start, Stream, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use procfs::process::{Process, Stat, all_processes};
-use rustix::process::{Pid, Signal, kill_process};
-use std::io::Write;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::ffi::OsString;
+use std::io::{Write, stderr};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
 use xshell::Shell;
+use xtask::{build, command, platform, say};
 
 /// Show what pause is for: a PID namespace, orphans, and who reaps them
 #[derive(clap::Args)]
-pub struct Arguments {}
+struct Arguments {}
 
 /// What happens in the namespace. Its PID 1 leaves a child behind and becomes the program; the child stands
 /// for a container of the pod. At a line of input it starts a process with three children, at the next
@@ -33,36 +37,38 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to watch for what may never happen.
 const SHORT_PATIENCE: Duration = Duration::from_millis(300);
 
+/// How long to sleep between two looks.
+const INTERVAL: Duration = Duration::from_millis(5);
+
+fn main() -> ExitCode {
+    command::main_of_proof("demo", run)
+}
+
 /// Runs the command.
-///
-/// # Errors
-/// Where the machine can't make namespaces, or where pause does not do what it is for.
-pub fn run(shell: &Shell, _: &Arguments) -> Result<()> {
-    let native = platform::native().context("pause has no port for this machine, so there is nothing to show on it")?;
-    let binaries = build::build(shell, &[native])?;
-    let pause = binaries[0].path.to_str().context("a path in UTF-8")?;
+fn run(shell: &Shell, _: &Arguments) -> Result<()> {
+    let pause = build::program(shell, platform::native()?)?;
 
-    println!("\nA pod's containers can share a PID namespace. Its first process, PID 1, inherits every process");
-    println!("whose parent has died, and has to reap it when it dies too: else it stays in the process table");
-    println!("as a zombie, for as long as the pod lives.");
+    say!("\nA pod's containers can share a PID namespace. Its first process, PID 1, inherits every process");
+    say!("whose parent has died, and has to reap it when it dies too: else it stays in the process table");
+    say!("as a zombie, for as long as the pod lives.");
 
-    println!("\n=== With pause as PID 1 ===");
-    let (zombies, end) = show(&[pause])?;
+    say!("\n=== With pause as PID 1 ===");
+    let (zombies, end) = show(pause, &[])?;
     ensure!(zombies == 0, "pause left {zombies} zombies");
     ensure!(end.is_some_and(|end| end.success()), "pause ended with {end:?}");
 
-    println!("\n=== With a PID 1 that merely sleeps ===");
-    let (zombies, _) = show(&["sleep", "infinity"])?;
+    say!("\n=== With a PID 1 that merely sleeps ===");
+    let (zombies, _) = show("sleep".into(), &["infinity"])?;
     ensure!(zombies == 3, "it should have left 3 zombies, not {zombies}");
     Ok(())
 }
 
 /// Shows one PID 1 at work. Returns how many zombies it left, and how it ended if SIGTERM ended it.
-fn show(program: &[&str]) -> Result<(usize, Option<ExitStatus>)> {
-    let mut pod = Pod::start(program)?;
-    let file_name = Path::new(program[0]).file_name().context("a file")?.to_string_lossy();
+fn show(program: PathBuf, arguments: &[&str]) -> Result<(usize, Option<ExitStatus>)> {
+    let name = program.file_name().context("a file")?.to_string_lossy().into_owned();
+    let mut pod = Pod::start(program, arguments)?;
     // The kernel keeps the first 15 characters of a name.
-    pod.wait_until("PID 1 is the program", PATIENCE, |pod| Ok(file_name.starts_with(&pod.init()?.comm)))?;
+    pod.wait_until("PID 1 is the program", PATIENCE, |pod| Ok(name.starts_with(&pod.init()?.comm)))?;
 
     pod.next_step()?;
     pod.wait_until("there is a family", PATIENCE, |pod| Ok(pod.members()?.len() == 6))?;
@@ -73,7 +79,7 @@ fn show(program: &[&str]) -> Result<(usize, Option<ExitStatus>)> {
     pod.print("It dies. PID 1 adopts its orphans:")?;
 
     for orphan in pod.orphans()? {
-        send(&orphan, Signal::KILL)?;
+        kill(Pid::from_raw(orphan.pid), Signal::SIGKILL)?;
     }
     let reaped = pod.wait_until("they are reaped", SHORT_PATIENCE, |pod| Ok(pod.orphans()?.is_empty()));
     pod.print(match reaped {
@@ -82,43 +88,43 @@ fn show(program: &[&str]) -> Result<(usize, Option<ExitStatus>)> {
     })?;
     let zombies = pod.orphans()?.len();
 
-    println!("The pod is to end: PID 1 gets SIGTERM.");
-    send(&pod.init()?, Signal::TERM)?;
-    let end = pod.end()?;
+    say!("The pod is to end: PID 1 gets SIGTERM.");
+    let end = pod.terminate()?;
     match &end {
-        Some(end) => println!("It ends, {end}."),
-        None => println!("It does not react, and has to be killed."),
+        Some(end) => say!("It ends, {end}."),
+        None => say!("It does not react, and has to be killed."),
     }
     Ok((zombies, end))
 }
 
 /// A PID namespace with processes in it.
 struct Pod {
-    /// unshare(1), the parent of the namespace's PID 1. It ends as that one does, and takes it along.
-    unshare: Child,
+    /// Its PID 1, which takes the others along when it ends.
+    init: Running,
 }
 
 impl Pod {
-    fn start(program: &[&str]) -> Result<Self> {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--pid", "--fork", "--kill-child"]);
-        if !install::is_root() {
-            unshare.args(["--user", "--map-root-user"]);
-        }
-        unshare.args(["sh", "-c", POD, "sh"]).args(program).stdin(Stdio::piped());
-        Ok(Pod { unshare: unshare.spawn().context("can't start unshare(1), which is part of util-linux")? })
+    fn start(program: PathBuf, arguments: &[&str]) -> Result<Self> {
+        let path = std::env::var("PATH").context("there is no PATH to find programs in")?;
+        let condition = Start {
+            stdin: Stream::Pipe,
+            stderr: Stream::File(stderr().as_fd().try_clone_to_owned()?),
+            environment: vec![format!("PATH={path}")],
+            wrapper: ["/bin/sh", "-c", POD, "sh"].map(OsString::from).into(),
+            ..Start::new(Role::Init).arguments(arguments.iter().copied())
+        };
+        let program = Program { name: "PID 1".into(), file: program, emulator: None };
+        Ok(Self { init: condition.spawn(&program)? })
     }
 
     /// Lets the next thing happen.
     fn next_step(&mut self) -> Result<()> {
-        Ok(writeln!(self.unshare.stdin.as_mut().context("a pipe")?)?)
+        Ok(writeln!(self.init.stdin.as_mut().context("a pipe")?)?)
     }
 
     /// The namespace's PID 1.
     fn init(&self) -> Result<Stat> {
-        let unshare = Process::new(self.unshare.id() as i32)?;
-        let children = unshare.task_main_thread()?.children()?;
-        Ok(Process::new(*children.first().context("unshare(1) has not forked")? as i32)?.stat()?)
+        Ok(Process::new(self.init.pid())?.stat()?)
     }
 
     /// All processes of the namespace, parents first. Each descends from PID 1.
@@ -136,13 +142,13 @@ impl Pod {
 
     /// The children of PID 1 that it adopted.
     fn orphans(&self) -> Result<Vec<Stat>> {
-        let init = self.init()?.pid;
+        let init = self.init.pid();
         Ok(self.members()?.into_iter().filter(|process| process.ppid == init && process.comm == "sleep").collect())
     }
 
     /// Prints the namespace's process table, with the numbers that its members know themselves by.
     fn print(&self, what: &str) -> Result<()> {
-        println!("\n{what}\n{:>6} {:>6}  {:<8} NAME", "PID", "PARENT", "STATE");
+        say!("\n{what}\n{:>6} {:>6}  {:<8} NAME", "PID", "PARENT", "STATE");
         let members = self.members()?;
         let inner = |pid: i32| -> Result<i32> {
             let numbers = Process::new(pid)?.status()?.nspid.unwrap_or_default();
@@ -154,45 +160,24 @@ impl Pod {
                 'Z' => "ZOMBIE",
                 _ => "sleeps",
             };
-            println!("{:>6} {parent:>6}  {state:<8} {}", inner(process.pid)?, process.comm);
+            say!("{:>6} {parent:>6}  {state:<8} {}", inner(process.pid)?, process.comm);
         }
-        println!();
+        say!("");
         Ok(())
     }
 
     /// Waits for a condition, for as long as that may take.
     fn wait_until(&self, what: &str, patience: Duration, condition: impl Fn(&Self) -> Result<bool>) -> Result<()> {
-        let start = Instant::now();
         // A process that is just going may be missed: look again.
-        while !condition(self).unwrap_or(false) {
-            ensure!(start.elapsed() < patience, "gave up waiting until {what}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let is_so = || Ok(condition(self).unwrap_or(false));
+        ensure!(wait::within(patience, INTERVAL, is_so)?, "gave up waiting until {what}");
         Ok(())
     }
 
-    /// Waits for the end of PID 1. Returns how it ended, or nothing where it doesn't.
-    fn end(mut self) -> Result<Option<ExitStatus>> {
-        let start = Instant::now();
-        while start.elapsed() < SHORT_PATIENCE {
-            if let Some(end) = self.unshare.try_wait()? {
-                return Ok(Some(end));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(None)
+    /// Sends PID 1 SIGTERM. Returns how it ended, or nothing where it doesn't.
+    fn terminate(mut self) -> Result<Option<ExitStatus>> {
+        self.init.signal(Signal::SIGTERM as i32)?;
+        wait::within(SHORT_PATIENCE, INTERVAL, || Ok(self.init.poll_status()?.is_some()))?;
+        self.init.poll_status()
     }
-}
-
-impl Drop for Pod {
-    fn drop(&mut self) {
-        // Both fail where it has ended already.
-        let _ = self.unshare.kill();
-        let _ = self.unshare.wait();
-    }
-}
-
-/// Sends a signal to a process of the pod.
-fn send(process: &Stat, signal: Signal) -> Result<()> {
-    Ok(kill_process(Pid::from_raw(process.pid).context("a process number")?, signal)?)
 }

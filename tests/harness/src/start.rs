@@ -1,7 +1,7 @@
 //! How a program is started: the condition of the process that becomes it.
 
 use crate::{Program, Running, assistant};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use nix::libc;
 use nix::unistd::geteuid;
 use std::ffi::{CStr, CString, OsString, c_int};
@@ -67,6 +67,11 @@ pub struct Start {
     pub emulator_options: Vec<String>,
     /// Have it stop before its first instruction, with this process as its tracer.
     pub traced: bool,
+    /// Other namespaces that are new for it: `CLONE_NEW…`.
+    pub namespaces: c_int,
+    /// Start it from within the cgroup whose file `cgroup.procs` this is, so that what the kernel needs for it is
+    /// charged there.
+    pub cgroup: Option<OwnedFd>,
 }
 
 impl Start {
@@ -89,6 +94,8 @@ impl Start {
             wrapper: Vec::new(),
             emulator_options: Vec::new(),
             traced: false,
+            namespaces: 0,
+            cgroup: None,
         }
     }
 
@@ -160,16 +167,18 @@ impl Start {
             limits: &self.limits,
             traced: self.traced,
         };
+        let flags = flags | self.namespaces;
+        let mut stack = vec![0; STACK];
         let started = Instant::now();
         // SAFETY: the child calls nothing but system calls, on memory that was prepared here, until it
         // becomes another program.
-        let pid = unsafe { fork(flags) };
-        match pid {
-            -1 => bail!("clone: {}", std::io::Error::last_os_error()),
-            // SAFETY: this is that child.
-            0 => unsafe { child.become_program() },
-            _ => {}
-        }
+        let pid = unsafe {
+            match &self.cgroup {
+                Some(processes) => child.start_in(processes, flags, &mut stack)?,
+                None => child.start(flags, &mut stack),
+            }
+        };
+        ensure!(pid > 0, "clone: {}", std::io::Error::last_os_error());
         let assistant = assistant.map(|(exec, commands)| exec.started(commands));
         Ok(Running::new(pid, started, [stdin, stdout, stderr].map(|ends| ends.harness), assistant))
     }
@@ -235,6 +244,9 @@ fn fill(pipe: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
+/// How many bytes of stack the new process has until it becomes the program; its own children get copies.
+const STACK: usize = 64 * 1024;
+
 /// All that the new process needs before it becomes the program.
 struct Child<'a> {
     file: &'a CStr,
@@ -251,6 +263,51 @@ struct Child<'a> {
 }
 
 impl Child<'_> {
+    /// Starts it, in new namespaces if the flags say so, and waits until it is the program. Until then it uses this
+    /// process's memory: a copy would take longer to make than some programs take to start.
+    ///
+    /// # Safety
+    /// As of [`fork`].
+    unsafe fn start(&self, flags: c_int, stack: &mut [u8]) -> c_int {
+        extern "C" fn run(child: *mut libc::c_void) -> c_int {
+            // SAFETY: it points to a `Child`, and this is its process.
+            unsafe { (*child.cast::<Child>()).become_program() }
+        }
+        let flags = flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let child = (&raw const *self).cast_mut().cast();
+        // SAFETY: the stack is the child's alone, and all that it reads outlives its use of it.
+        unsafe { libc::clone(run, stack.as_mut_ptr_range().end.cast(), flags, child) }
+    }
+
+    /// The same from within a cgroup, as container runtimes do it: an intermediate process enters the cgroup and
+    /// makes the child, for this process to be its parent.
+    ///
+    /// # Safety
+    /// As of [`fork`].
+    unsafe fn start_in(&self, processes: &OwnedFd, flags: c_int, stack: &mut [u8]) -> Result<c_int> {
+        let (read, write) = pipe()?;
+        let mut child: c_int = -1;
+        // SAFETY: system calls alone; the kernel reads and writes the child's number.
+        unsafe {
+            match fork() {
+                -1 => {}
+                0 => {
+                    if libc::write(processes.as_raw_fd(), c"0".as_ptr().cast(), 1) == 1 {
+                        child = self.start(flags | libc::CLONE_PARENT, stack);
+                    }
+                    libc::write(write.as_raw_fd(), (&raw const child).cast(), size_of::<c_int>());
+                    libc::_exit(0)
+                }
+                intermediate => {
+                    libc::read(read.as_raw_fd(), (&raw mut child).cast(), size_of::<c_int>());
+                    libc::waitpid(intermediate, std::ptr::null_mut(), 0);
+                }
+            }
+        }
+        ensure!(child > 0, "can't start a process in that cgroup");
+        Ok(child)
+    }
+
     /// # Safety
     /// Only in a process of its own: it changes all there is to change.
     unsafe fn become_program(&self) -> ! {
@@ -262,14 +319,14 @@ impl Child<'_> {
             set_dispositions(libc::SIG_DFL);
             set_mask(0);
             if let Some(assistant) = self.assistant {
-                match fork(0) {
+                match fork() {
                     0 => assistant.become_assistant(),
                     -1 => libc::_exit(125),
                     _ => {}
                 }
             }
             for _ in 0..self.dead_children {
-                match fork(0) {
+                match fork() {
                     0 => libc::_exit(0),
                     -1 => libc::_exit(125),
                     // Wait for its death, but leave the zombie.
@@ -307,14 +364,13 @@ impl Child<'_> {
     }
 }
 
-/// Forks, into new namespaces if the flags say so. The C library's own fork would wait for locks that
-/// another thread may hold.
+/// Forks. The C library's own fork would wait for locks that another thread may hold.
 ///
 /// # Safety
 /// The child is a copy of this thread alone: it may make system calls and touch its own memory.
-unsafe fn fork(flags: c_int) -> c_int {
+unsafe fn fork() -> c_int {
     // SAFETY: without a stack of its own the child goes on here, as after fork.
-    unsafe { libc::syscall(libc::SYS_clone, (flags | libc::SIGCHLD) as usize, 0, 0, 0, 0) as c_int }
+    unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0) as c_int }
 }
 
 /// Sets the disposition of every signal, also of the two that the C library keeps for itself.
