@@ -69,7 +69,8 @@ fn calls(program: &Program) -> Result<Vec<Call>> {
 
 /// The trace, once the tracer has written all of it: it outlives the program for a moment.
 fn wait_for_trace(log: &Path) -> Result<String> {
-    let is_whole = |text: &str| text.lines().last().is_some_and(|line| line.starts_with("exit") || line.starts_with("+++"));
+    let is_whole =
+        |text: &str| text.lines().last().is_some_and(|line| line.starts_with("exit") || line.starts_with("+++"));
     // A trace that stays cut off shows in what is missing.
     wait::within(wait::patience(), Duration::from_millis(1), || Ok(is_whole(&std::fs::read_to_string(log)?)))?;
     Ok(std::fs::read_to_string(log)?)
