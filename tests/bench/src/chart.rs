@@ -25,8 +25,7 @@ const LINE: f64 = 24.0;
 const BAR: f64 = 15.0;
 
 /// Text and bars in both modes. The first program is the one that the chart is about.
-const STYLE: &str = "
-  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+const STYLE: &str = "  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .title { font-weight: 600 }
   .value { fill: #59636e }
   rect { fill: #8c959f }
@@ -36,8 +35,7 @@ const STYLE: &str = "
     .value { fill: #9198a1 }
     rect { fill: #656c76 }
     .first { fill: #4493f8 }
-  }
-";
+  }";
 
 /// Draws the sizes, and what 200 pods cost.
 pub fn draw(results: &Results) -> String {

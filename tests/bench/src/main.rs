@@ -140,12 +140,17 @@ fn take(measurement: &Measurement, contenders: &[Contender], samples: &mut [Samp
         take_round(measurement, contenders.iter().zip(&mut discarded));
     }
     for round in 0..measurement.rounds {
-        // Another program is first each time, for the same reason.
-        let mut pairs: Vec<_> = contenders.iter().zip(samples.iter_mut()).collect();
-        pairs.rotate_left(round % contenders.len());
-        take_round(measurement, pairs.into_iter());
+        let mut pairs: Vec<_> = contenders.iter().zip(samples.iter_mut()).map(Some).collect();
+        take_round(measurement, order(round, contenders.len()).filter_map(|index| pairs[index].take()));
         progress.inc(1);
     }
+}
+
+/// The order of a round. Every program is first in turn, and comes after every other one as often as after any, for it
+/// runs in what that one has left behind: a Latin square as Williams has it.
+fn order(round: usize, programs: usize) -> impl Iterator<Item = usize> {
+    let offset = move |place: usize| if place % 2 == 1 { place.div_ceil(2) } else { programs - place / 2 };
+    (0..programs).map(move |place| (round + offset(place)) % programs)
 }
 
 /// Takes one measurement of every program once.
@@ -167,5 +172,25 @@ fn take_round<'a>(measurement: &Measurement, pairs: impl Iterator<Item = (&'a Co
         });
     } else {
         pairs.for_each(|(contender, samples)| take(contender, samples));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_program_comes_after_every_other_equally_often() {
+        let mut pairs = BTreeMap::new();
+        for round in 0..6 {
+            let order: Vec<_> = order(round, 6).collect();
+            order.windows(2).for_each(|pair| *pairs.entry([pair[0], pair[1]]).or_insert(0) += 1);
+        }
+        assert_eq!(pairs.len(), 6 * 5);
+        assert!(pairs.into_values().all(|times| times == 1));
+        let mut odd: Vec<_> = order(1, 3).collect();
+        odd.sort();
+        assert_eq!(odd, [0, 1, 2]);
     }
 }
