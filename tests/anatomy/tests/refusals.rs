@@ -19,7 +19,7 @@ fn a_platform_that_can_not_be_disassembled() {
 
 #[test]
 fn a_file_that_can_not_be_written() {
-    for file in ["", ".", "/", "no such folder/picture.svg", "Cargo.toml/picture.svg", "/dev/null"] {
+    for file in ["", ".", "/", "no such folder/picture.svg", "Cargo.toml/picture.svg"] {
         let message = refused(&["--output", file]);
         assert!(message.contains("--output"), "{message}");
     }
