@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -87,6 +87,18 @@ pub fn build_with(shell: &Shell, platforms: &[&'static Platform], mut needs: Nee
     ports::check(shell)?;
     let compilers = compiler::choose(shell, platforms.iter().map(|platform| platform.target), &mut needs)?;
     needs.provide(shell)?;
+    build_by(shell, platforms, &compilers)
+}
+
+/// The same, when it is known which compiler builds for which target, and all is there.
+///
+/// # Errors
+/// Where something can't be built, or is over its budget.
+pub fn build_by(
+    shell: &Shell,
+    platforms: &[&'static Platform],
+    compilers: &BTreeMap<&str, Compiler>,
+) -> Result<Vec<Binary>> {
     let progress = progress(platforms.len() as u64);
     let mut programs = HashMap::new();
     let mut binaries = Vec::new();

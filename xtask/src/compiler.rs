@@ -30,7 +30,8 @@ impl fmt::Display for Compiler {
 /// The oldest compiler that the program builds with.
 const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
 
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+/// Where Debian's compiler is.
+pub const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
 
 /// Finds a compiler for each target, or gets it. Each target is on its own: what rustup can fetch, it does. What

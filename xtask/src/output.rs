@@ -132,9 +132,17 @@ impl Folder {
     /// Where it can't be written.
     pub fn write(&self, path: impl AsRef<Path>, content: &[u8], mode: u32) -> Result<()> {
         let path = path.as_ref();
-        let written = self.new.take_step(|new| Ok(write(&new.join(path), content, mode)?));
+        let written = self.take_step(|new| Ok(write(&new.join(path), content, mode)?));
         // Where it will be is what a reader can make sense of.
         written.with_context(|| format!("can't write {}", self.path.join(path).display()))
+    }
+
+    /// Does something with the new version, in the folder where it is, that is not interrupted.
+    ///
+    /// # Errors
+    /// Those of the step.
+    pub fn take_step(&self, step: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        self.new.take_step(step)
     }
 
     /// Puts the new version in the place of the old one, in one step where the system can do that. What the old

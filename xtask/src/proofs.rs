@@ -24,6 +24,7 @@ static PROOFS: &[Proof] = &[
     Proof { name: "bench",   only_linux: true,  about: "Measure what the program costs, beside the floor and other init programs" },
     Proof { name: "anatomy", only_linux: false, about: "Draw every byte of the program, with its disassembly, as an SVG" },
     Proof { name: "demo",    only_linux: true,  about: "Show what pause is for: a PID namespace, orphans, and who reaps them" },
+    Proof { name: "release", only_linux: false, about: "Make a release from its tag: the image, the binaries, sums, bill of materials, provenance" },
     Proof { name: "docs",    only_linux: true,  about: "Check what the documents claim: links, commands, and tables of numbers" },
 ];
 

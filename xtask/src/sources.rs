@@ -19,22 +19,27 @@ pub fn list(repository: &Path) -> Result<Vec<PathBuf>> {
         walk(repository, Path::new(""), &mut files)?;
         return Ok(files);
     }
-    let git = Command::new("git")
-        .current_dir(repository)
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .output()
-        .context("can't start git, which lists the sources")?;
+    let list = git(repository, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let list = list.context("git does not list the sources")?;
+    // A file that was removed is known until that is committed.
+    Ok(list.split_terminator('\0').map(PathBuf::from).filter(|file| repository.join(file).exists()).collect())
+}
+
+/// What git says in a repository.
+///
+/// # Errors
+/// Where git refuses, with its own reason.
+pub fn git(repository: &Path, arguments: &[&str]) -> Result<String> {
+    let git = Command::new("git").current_dir(repository).args(arguments).output().context("can't start git")?;
     if !git.status.success() {
         let messages = String::from_utf8_lossy(&git.stderr);
         let reason = messages.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
         // git sets off a command to type.
         let advice = messages.lines().find_map(|line| line.strip_prefix('\t'));
         let advice = advice.map(|command| format!("; run `{command}`")).unwrap_or_default();
-        bail!("git does not list the sources: {reason}{advice}");
+        bail!("{reason}{advice}");
     }
-    let list = String::from_utf8(git.stdout).context("a file's name is not UTF-8")?;
-    // A file that was removed is known until that is committed.
-    Ok(list.split_terminator('\0').map(PathBuf::from).filter(|file| repository.join(file).exists()).collect())
+    String::from_utf8(git.stdout).context("what git says is not UTF-8")
 }
 
 fn walk(repository: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

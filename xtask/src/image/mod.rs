@@ -25,6 +25,16 @@ use xshell::Shell;
 pub struct Arguments {
     #[command(flatten)]
     selection: Selection,
+    #[command(flatten)]
+    contents: ContentsArguments,
+    /// Write an archive for each platform too, into dist/air-gap: for nodes without a network
+    #[arg(long)]
+    air_gap: bool,
+}
+
+/// What a command line can say of the image's contents.
+#[derive(clap::Args)]
+pub struct ContentsArguments {
     /// Call the image this; may be given several times
     #[arg(long = "name", value_name = "NAME[:TAG]", value_parser = parse_name, default_value = DEFAULT_NAME)]
     names: Vec<Name>,
@@ -38,9 +48,17 @@ pub struct Arguments {
     /// Give the program this path too (/usr/bin/pod, say, where OpenShift looks); may be given several times
     #[arg(long = "link", value_name = "PATH", value_parser = parse_link)]
     links: Vec<String>,
-    /// Write an archive for each platform too, into dist/air-gap: for nodes without a network
-    #[arg(long)]
-    air_gap: bool,
+}
+
+impl ContentsArguments {
+    /// What the image is to be made of.
+    pub fn contents(&self) -> Contents {
+        Contents {
+            references: references(&self.names, &self.tags),
+            annotations: self.annotations.clone(),
+            links: self.links.clone(),
+        }
+    }
 }
 
 /// What an image is made of, beside the binaries.
@@ -84,19 +102,11 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// # Errors
 /// Where something can't be built, is over its budget, or can't be written.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let contents = Contents {
-        references: references(&arguments.names, &arguments.tags),
-        annotations: arguments.annotations.clone(),
-        links: arguments.links.clone(),
-    };
+    let contents = arguments.contents.contents();
     let dist = Folder::begin(&shell.current_dir().join("dist"))?;
     let binaries = build::build_with(shell, &arguments.selection.platforms(), Needs::of("cargo xtask image"))?;
     let packed = pack(&binaries, &contents)?;
-    build::write(&dist, &binaries)?;
-    let all_sizes = packed.write(&dist)?;
-    if arguments.air_gap {
-        write_each(&dist, &binaries, &contents)?;
-    }
+    let all_sizes = write(&dist, &binaries, packed, &contents, arguments.air_gap)?;
     // Else archives of another image would stay beside this one.
     dist.finish(&["air-gap"])?;
 
@@ -113,6 +123,24 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         say!("skopeo must be told which name: oci-archive:dist/pause.oci.tar:NAME");
     }
     Ok(())
+}
+
+/// Writes all that the command makes. Returns the sizes.
+///
+/// # Errors
+/// Where something can't be written.
+pub fn write(
+    folder: &Folder,
+    binaries: &[Binary],
+    packed: Packed,
+    contents: &Contents,
+    air_gap: bool,
+) -> Result<Vec<Sizes>> {
+    build::write(folder, binaries)?;
+    if air_gap {
+        write_each(folder, binaries, contents)?;
+    }
+    packed.write(folder)
 }
 
 /// An image, ready to be written.
