@@ -14,6 +14,7 @@ pub mod output;
 pub mod platform;
 pub mod ports;
 pub mod proofs;
+pub mod seccomp;
 pub mod sizes;
 pub mod sources;
 pub mod table;

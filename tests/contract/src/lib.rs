@@ -25,8 +25,6 @@ pub const HANDLED: u64 = 1 << (2 - 1) | 1 << (15 - 1) | 1 << (17 - 1);
 pub struct SystemCalls {
     /// OCI's name of the architecture.
     pub architecture: &'static str,
-    /// What seccomp profiles call it.
-    pub seccomp: &'static str,
     /// What the program's instructions call, all of it, in alphabetical order.
     pub own: &'static [&'static str],
     /// What the kernel has it call beside that: what ends a handler, where the kernel brings the code for it, and what
@@ -38,14 +36,14 @@ pub struct SystemCalls {
 /// The system calls, architecture by architecture.
 #[rustfmt::skip]
 pub static SYSTEM_CALLS: [SystemCalls; 8] = [
-    SystemCalls { architecture: "amd64",   seccomp: "SCMP_ARCH_X86_64",      own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "wait4", "write"], by_kernel: &["restart_syscall"] },
-    SystemCalls { architecture: "arm64",   seccomp: "SCMP_ARCH_AARCH64",     own: &["exit", "getpid", "ppoll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                         by_kernel: &["rt_sigreturn"] },
-    SystemCalls { architecture: "386",     seccomp: "SCMP_ARCH_X86",         own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "sigreturn", "wait4", "write"],    by_kernel: &["restart_syscall"] },
-    SystemCalls { architecture: "arm",     seccomp: "SCMP_ARCH_ARM",         own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                 by_kernel: &["restart_syscall", "sigreturn"] },
-    SystemCalls { architecture: "ppc64le", seccomp: "SCMP_ARCH_PPC64LE",     own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                 by_kernel: &["restart_syscall", "rt_sigreturn"] },
-    SystemCalls { architecture: "s390x",   seccomp: "SCMP_ARCH_S390X",       own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                 by_kernel: &["restart_syscall", "sigreturn"] },
-    SystemCalls { architecture: "riscv64", seccomp: "SCMP_ARCH_RISCV64",     own: &["exit", "getpid", "ppoll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                         by_kernel: &["rt_sigreturn"] },
-    SystemCalls { architecture: "loong64", seccomp: "SCMP_ARCH_LOONGARCH64", own: &["exit", "getpid", "ppoll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                         by_kernel: &["rt_sigreturn"] },
+    SystemCalls { architecture: "amd64",   own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "wait4", "write"], by_kernel: &["restart_syscall"] },
+    SystemCalls { architecture: "arm64",   own: &["exit", "getpid", "ppoll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                         by_kernel: &["rt_sigreturn"] },
+    SystemCalls { architecture: "386",     own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "sigreturn", "wait4", "write"],    by_kernel: &["restart_syscall"] },
+    SystemCalls { architecture: "arm",     own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                 by_kernel: &["restart_syscall", "sigreturn"] },
+    SystemCalls { architecture: "ppc64le", own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                 by_kernel: &["restart_syscall", "rt_sigreturn"] },
+    SystemCalls { architecture: "s390x",   own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                 by_kernel: &["restart_syscall", "sigreturn"] },
+    SystemCalls { architecture: "riscv64", own: &["exit", "getpid", "ppoll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                         by_kernel: &["rt_sigreturn"] },
+    SystemCalls { architecture: "loong64", own: &["exit", "getpid", "ppoll", "rt_sigaction", "rt_sigprocmask", "wait4", "write"],                         by_kernel: &["rt_sigreturn"] },
 ];
 
 impl SystemCalls {

@@ -7,6 +7,7 @@ use crate::needs::Needs;
 use crate::output::Folder;
 use crate::platform::{Platform, Selection};
 use crate::say;
+use crate::seccomp::{self, Profile};
 use crate::sizes::{self, Sizes};
 use anyhow::{Result, bail, ensure};
 use contract::PULL_BUDGET;
@@ -20,7 +21,7 @@ use xshell::Shell;
 ///
 /// dist/pause.oci is a folder in the OCI image layout. dist/pause.oci.tar is the same as one archive, which
 /// podman load, ctr images import, skopeo (oci-archive: and docker-archive:) and docker load all take. Docker
-/// loads one platform: this machine's, else the first.
+/// loads one platform: this machine's, else the first. dist/pause.seccomp.json allows what the program calls.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -123,7 +124,7 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Writes it as `pause.oci` and `pause.oci.tar`. Returns the sizes.
+    /// Writes it as `pause.oci` and `pause.oci.tar`, and the seccomp profile beside it. Returns the sizes.
     ///
     /// # Errors
     /// Where it can't be written.
@@ -132,6 +133,7 @@ impl Packed {
             folder.write(format!("pause.oci/{path}"), content, 0o644)?;
         }
         folder.write("pause.oci.tar", &self.archive, 0o644)?;
+        folder.write(seccomp::FILE, &Profile::of_the_program().to_json()?, 0o644)?;
         Ok(self.sizes)
     }
 }
