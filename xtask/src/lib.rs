@@ -7,6 +7,7 @@ pub mod build;
 pub mod command;
 pub mod compiler;
 pub mod digest;
+pub mod digests;
 pub mod floor;
 pub mod image;
 pub mod needs;

@@ -8,7 +8,7 @@ use crate::needs::Needs;
 use crate::output::{self, Folder};
 use crate::platform::{self, Selection};
 use crate::seccomp::{self, Profile};
-use crate::{floor, proofs, sizes};
+use crate::{digests, floor, proofs, sizes};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = existing_file)]
     against: Option<PathBuf>,
 
-    /// Take the sizes of the binaries and of the image, as they are now, for right
+    /// Take the sizes and digests of the binaries and of the image, as they are now, for right
     #[arg(long, conflicts_with_all = ["against", "floor", "filter"])]
     bless: bool,
 
@@ -134,7 +134,9 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let path = shell.current_dir().join("target/tested");
     let folder = Folder::begin(&path)?;
     build::write(&folder, &binaries)?;
-    let sizes = image::pack(&binaries, &Contents::usual())?.write(&folder)?;
+    let image = image::pack(&binaries, &Contents::usual())?;
+    let index = image.index().to_owned();
+    let sizes = image.write(&folder)?;
     folder.finish(&["bin", "pause.oci"])?;
 
     let program = |Binary { platform, .. }: &Binary, file: PathBuf| Program {
@@ -143,13 +145,19 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     };
     let programs = binaries.iter().map(|binary| program(binary, path.join("bin").join(binary.file_name()))).collect();
     let tested = run_tests(shell, &Order { programs, stranger: false, shipped: true, image: Some(path) }, filter);
-    // Afterwards, so that a change of a size does not hide what it has broken.
-    let checked = sizes::check(&shell.current_dir(), &sizes, arguments.bless);
-    match (tested, checked) {
-        // Where nothing was tested, that is all there is to say.
-        (Err(tested), Err(checked)) if !tested.is::<Failed>() => bail!("{tested:#}; and {checked:#}"),
-        (tested, checked) => tested.and(checked),
+    // Where nothing was tested, that is all there is to say.
+    if tested.as_ref().is_err_and(|error| error.is::<Failed>()) {
+        return tested;
     }
+    // Afterwards, so that a change of a size does not hide what it has broken.
+    let repository = shell.current_dir();
+    let sizes = sizes::check(&repository, &sizes, arguments.bless);
+    let digests = digests::check(&repository, &binaries, &index, arguments.bless);
+    let mut errors: Vec<_> = [tested, sizes, digests].into_iter().filter_map(Result::err).collect();
+    if errors.len() > 1 {
+        bail!("{}", errors.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("; and "));
+    }
+    errors.pop().map_or(Ok(()), Err)
 }
 
 /// Runs the repository's tests.

@@ -124,6 +124,11 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// The digest of its index, in hexadecimal.
+    pub fn index(&self) -> &str {
+        self.layout.index()
+    }
+
     /// Writes it as `pause.oci` and `pause.oci.tar`, and the seccomp profile beside it. Returns the sizes.
     ///
     /// # Errors
