@@ -437,7 +437,10 @@ fn lives_without(program: &Program, role: Role, privileges: Privileges) -> Resul
     if !geteuid().is_root() {
         bail!(Skip("it takes root to take privileges away"));
     }
-    lives(program, Start { privileges, ..Start::new(role) })
+    let mut running = Start { privileges, ..Start::new(role) }.assisted().ready(program)?;
+    privileges.ensure_gone(running.pid())?;
+    reaps(&mut running, 20)?;
+    ends_well(running, role)
 }
 
 fn no_capabilities(program: &Program, role: Role) -> Result<()> {

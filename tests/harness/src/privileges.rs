@@ -1,10 +1,11 @@
 //! What a process may do and see, taken away from it before it becomes the program.
 
 use crate::Program;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::libc;
+use procfs::process::Process;
 use std::ffi::{CString, c_int};
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -97,6 +98,31 @@ fn c_path(path: &Path) -> Result<CString> {
 }
 
 impl Privileges {
+    /// Makes sure that a process is without them.
+    ///
+    /// # Errors
+    /// Where it has one, or is gone.
+    pub fn ensure_gone(&self, pid: i32) -> Result<()> {
+        let status = Process::new(pid)?.status()?;
+        let ids = [status.ruid, status.euid, status.suid, status.rgid, status.egid, status.sgid];
+        let is_user = |user| ids == [user; 6] && status.groups.is_empty();
+        ensure!(self.user.is_none_or(is_user), "its users and groups are {ids:?} and {:?}", status.groups);
+        let capabilities =
+            [Some(status.capeff), Some(status.capprm), Some(status.capinh), status.capbnd, status.capamb];
+        let has_some = capabilities.iter().flatten().any(|&set| set != 0);
+        ensure!(!(self.no_capabilities && has_some), "its capabilities are {capabilities:x?}");
+        ensure!(!self.no_new_privileges || status.nonewprivs == Some(1), "it may get new privileges");
+        if self.bare_root {
+            let root = format!("/proc/{pid}/root");
+            let entries =
+                fs::read_dir(&root)?.map(|entry| Ok(entry?.file_type()?.is_file())).collect::<Result<Vec<_>>>()?;
+            ensure!(entries.len() <= 2 && entries.iter().all(|&is_file| is_file), "its root has more than files");
+            let is_writable = File::create(format!("{root}/new")).is_ok();
+            ensure!(!is_writable, "its root can be written to");
+        }
+        Ok(())
+    }
+
     /// Takes them away from this process. Returns whether that worked.
     ///
     /// # Safety
