@@ -15,7 +15,7 @@ const ALLOW: &str = "SCMP_ACT_ALLOW";
 
 /// A profile. There is no list of `architectures`: libseccomp takes none that mixes byte orders, and older ones refuse
 /// names that they don't know. Without it a filter is for the machine's own architecture.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Profile {
     /// What becomes of a call that no rule names. A refused message is dropped, and a runtime that asks for something
@@ -28,7 +28,7 @@ pub struct Profile {
 }
 
 /// An architecture, and those whose programs it runs too.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Family {
     /// The machine's own.
@@ -38,7 +38,7 @@ pub struct Family {
 }
 
 /// What becomes of some calls.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Their names. A runtime passes over those that an architecture does not have.
@@ -55,13 +55,13 @@ const FAMILIES: [(&str, &str); 2] = [("SCMP_ARCH_X86_64", "SCMP_ARCH_X86"), ("SC
 /// `noNewPrivileges`, which decides how early that is. runc is written in Go, whose own library calls too. The names
 /// with numbers at their ends are those of 32-bit architectures.
 #[rustfmt::skip]
-const START: [&str; 51] = [
+const START: [&str; 53] = [
     "capget", "capset", "chdir", "close", "close_range", "epoll_ctl", "execve", "faccessat2", "fchown", "fchown32",
     "fcntl", "fcntl64", "fstat", "fstat64", "fstatat64", "fstatfs", "fstatfs64", "futex", "futex_time64", "getcwd",
-    "getdents64", "getpid", "getppid", "gettid", "madvise", "mmap", "mmap2", "nanosleep", "newfstatat", "openat", "openat2",
-    "prctl", "read", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sched_yield", "setgid", "setgid32", "setgroups",
-    "setgroups32", "setresgid", "setresgid32", "setresuid", "setresuid32", "setuid", "setuid32", "sigaltstack", "statx",
-    "tgkill", "write",
+    "getdents64", "getpid", "getppid", "gettid", "madvise", "mmap", "mmap2", "nanosleep", "newfstatat", "openat",
+    "openat2", "prctl", "pselect6", "pselect6_time64", "read", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+    "sched_yield", "setgid", "setgid32", "setgroups", "setgroups32", "setresgid", "setresgid32", "setresuid",
+    "setresuid32", "setuid", "setuid32", "sigaltstack", "statx", "tgkill", "write",
 ];
 
 impl Profile {
@@ -86,6 +86,13 @@ impl Profile {
                 rule(&mut start.into_iter(), "a runtime that starts it, once the filter is loaded: crun and runc"),
             ],
         }
+    }
+
+    /// The same, but that it does not allow this call.
+    pub fn without(&self, call: &str) -> Self {
+        let mut profile = self.clone();
+        profile.syscalls.iter_mut().for_each(|rule| rule.names.retain(|name| name != call));
+        profile
     }
 
     /// The names of all calls that it allows.

@@ -64,6 +64,8 @@ pub struct Start {
     pub limits: Vec<(u32, u64)>,
     /// Have a child that makes orphans on command.
     pub assistant: bool,
+    /// Start it by means of this command, which executes it. The first word is a path.
+    pub wrapper: Vec<OsString>,
     /// What it may not do and see.
     pub privileges: Privileges,
     /// Options of the emulator, where there is one.
@@ -96,6 +98,7 @@ impl Start {
             dead_children: 0,
             limits: Vec::new(),
             assistant: false,
+            wrapper: Vec::new(),
             privileges: Privileges::default(),
             emulator_options: Vec::new(),
             traced: false,
@@ -134,7 +137,7 @@ impl Start {
     pub fn spawn(self, program: &Program) -> Result<Running> {
         let root = if self.privileges.bare_root { Some(Root::of(program)?) } else { None };
         let place = |file: &Path| if root.is_some() { Root::place(file) } else { Ok(file.into()) };
-        let mut words: Vec<OsString> = Vec::new();
+        let mut words = self.wrapper;
         if let Some(emulator) = &program.emulator {
             words.push(place(emulator)?.into());
             words.extend(self.emulator_options.into_iter().map(OsString::from));
