@@ -57,7 +57,8 @@ mod tests {
         let repository = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(repository.path().join("tests/image")).unwrap();
         std::fs::write(repository.path().join(FILE), "what  sha256\n").unwrap();
-        let binary = |platform, content: &[u8]| Binary { platform, content: content.into(), compiler: Compiler::Debian };
+        let binary =
+            |platform, content: &[u8]| Binary { platform, content: content.into(), compiler: Compiler::Debian };
         let all = |content| PLATFORMS.iter().map(|platform| binary(platform, content)).collect::<Vec<_>>();
         let check = |binaries: &[Binary], index, bless| {
             check(repository.path(), binaries, index, bless).map_err(|error| error.to_string())

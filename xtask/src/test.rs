@@ -121,7 +121,11 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let profile = file.with_file_name(seccomp::FILE);
         output::replace(&profile, &Profile::of_the_program().to_json()?)?;
         let program = Program { profile: Some(profile), ..Program::new(native.name, file) };
-        return run_tests(shell, &Order { programs: vec![program], stranger: false, shipped: false, image: None }, filter);
+        return run_tests(
+            shell,
+            &Order { programs: vec![program], stranger: false, shipped: false, image: None },
+            filter,
+        );
     }
 
     let platforms = arguments.selection.platforms();
