@@ -45,7 +45,7 @@ fn order() -> Result<Order> {
     if let Some(order) = Order::from_environment()? {
         return Ok(order);
     }
-    let name = platform::native().context("there is nothing to test here")?.name.into();
-    let program = Program { name, file: env!("CARGO_BIN_EXE_pause").into(), emulator: None };
+    let name = platform::native().context("there is nothing to test here")?.name;
+    let program = Program::new(name, env!("CARGO_BIN_EXE_pause").into());
     Ok(Order { programs: vec![program], stranger: false, shipped: false, image: None })
 }

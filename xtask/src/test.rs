@@ -5,9 +5,10 @@ use crate::build::{self, Binary};
 use crate::command::{Failed, Misuse, cargo};
 use crate::image::{self, Contents};
 use crate::needs::Needs;
-use crate::output::Folder;
+use crate::output::{self, Folder};
 use crate::platform::{self, Selection};
-use crate::{floor, proofs, sizes};
+use crate::seccomp::{self, Profile};
+use crate::{digests, floor, proofs, sizes};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = existing_file)]
     against: Option<PathBuf>,
 
-    /// Take the sizes of the binaries and of the image, as they are now, for right
+    /// Take the sizes and digests of the binaries and of the image, as they are now, for right
     #[arg(long, conflicts_with_all = ["against", "floor", "filter"])]
     bless: bool,
 
@@ -32,6 +33,10 @@ pub struct Arguments {
     /// to what it may take in multiples of the floor
     #[arg(long, conflicts_with_all = ["platforms", "against"])]
     floor: bool,
+
+    /// Run this machine's program under the seccomp profile that ships: what it does not allow, kills
+    #[arg(long, conflicts_with_all = ["platforms", "against", "floor", "bless"])]
+    seccomp: bool,
 
     /// Only cases whose names contain this
     filter: Option<String>,
@@ -46,6 +51,15 @@ pub struct Program {
     pub file: PathBuf,
     /// The emulator that runs it, if it needs one.
     pub emulator: Option<PathBuf>,
+    /// The seccomp profile that confines it, if one does: what it does not allow, kills.
+    pub profile: Option<PathBuf>,
+}
+
+impl Program {
+    /// A program that this machine runs, without a profile.
+    pub fn new(name: impl Into<String>, file: PathBuf) -> Self {
+        Self { name: name.into(), file, emulator: None, profile: None }
+    }
 }
 
 /// What the tests are to do. They find it in the environment, as JSON in the variable [`Order::VARIABLE`].
@@ -89,15 +103,29 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     if arguments.floor || arguments.against.is_some() {
         needs.provide(shell)?;
         let program = match &arguments.against {
-            Some(path) => Program { name: platform::native()?.name.into(), file: path.clone(), emulator: None },
+            Some(path) => Program::new(platform::native()?.name, path.clone()),
             None => {
                 let bench = proofs::find("bench".as_ref()).context("it is in the list")?;
                 bench.run(shell, ["--floor".into()])?;
-                Program { name: "floor".into(), file: floor::build(shell)?, emulator: None }
+                Program::new("floor", floor::build(shell)?)
             }
         };
         let stranger = arguments.against.is_some();
         return run_tests(shell, &Order { programs: vec![program], stranger, shipped: false, image: None }, filter);
+    }
+
+    if arguments.seccomp {
+        needs.provide(shell)?;
+        let native = platform::native()?;
+        let file = build::program(shell, native)?;
+        let profile = file.with_file_name(seccomp::FILE);
+        output::replace(&profile, &Profile::of_the_program().to_json()?)?;
+        let program = Program { profile: Some(profile), ..Program::new(native.name, file) };
+        return run_tests(
+            shell,
+            &Order { programs: vec![program], stranger: false, shipped: false, image: None },
+            filter,
+        );
     }
 
     let platforms = arguments.selection.platforms();
@@ -110,23 +138,30 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let path = shell.current_dir().join("target/tested");
     let folder = Folder::begin(&path)?;
     build::write(&folder, &binaries)?;
-    let sizes = image::pack(&binaries, &Contents::usual())?.write(&folder)?;
+    let image = image::pack(&binaries, &Contents::usual())?;
+    let index = image.index().to_owned();
+    let sizes = image.write(&folder)?;
     folder.finish(&["bin", "pause.oci"])?;
 
     let program = |Binary { platform, .. }: &Binary, file: PathBuf| Program {
-        name: platform.name.into(),
-        file,
         emulator: (!platform.is_native()).then(|| emulator(platform.qemu_user).into()),
+        ..Program::new(platform.name, file)
     };
     let programs = binaries.iter().map(|binary| program(binary, path.join("bin").join(binary.file_name()))).collect();
     let tested = run_tests(shell, &Order { programs, stranger: false, shipped: true, image: Some(path) }, filter);
-    // Afterwards, so that a change of a size does not hide what it has broken.
-    let checked = sizes::check(&shell.current_dir(), &sizes, arguments.bless);
-    match (tested, checked) {
-        // Where nothing was tested, that is all there is to say.
-        (Err(tested), Err(checked)) if !tested.is::<Failed>() => bail!("{tested:#}; and {checked:#}"),
-        (tested, checked) => tested.and(checked),
+    // Where nothing was tested, that is all there is to say.
+    if tested.as_ref().is_err_and(|error| error.is::<Failed>()) {
+        return tested;
     }
+    // Afterwards, so that a change of a size does not hide what it has broken.
+    let repository = shell.current_dir();
+    let sizes = sizes::check(&repository, &sizes, arguments.bless);
+    let digests = digests::check(&repository, &binaries, &index, arguments.bless);
+    let mut errors: Vec<_> = [tested, sizes, digests].into_iter().filter_map(Result::err).collect();
+    if errors.len() > 1 {
+        bail!("{}", errors.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("; and "));
+    }
+    errors.pop().map_or(Ok(()), Err)
 }
 
 /// Runs the repository's tests.

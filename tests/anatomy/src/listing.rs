@@ -149,7 +149,7 @@ fn instructions(program: &[u8], part: &Part, parts: &[Part], set: &InstructionSe
 }
 
 /// An arrow to what is at an address.
-fn reference(address: usize, parts: &[Part]) -> Option<String> {
+pub fn reference(address: usize, parts: &[Part]) -> Option<String> {
     let part = parts.iter().find(|part| part.range.contains(&address))?;
     Some(match address - part.range.start {
         0 => format!("→ {}", part.name),

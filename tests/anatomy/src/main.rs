@@ -1,16 +1,21 @@
-//! `cargo xtask anatomy`: a picture of the program, every byte of it, drawn from the file that ships.
+//! `cargo xtask anatomy`: a picture of the program, every byte of it, drawn from the file that ships; or a listing.
 //!
 //! The file has no symbols. What is where comes from the linker, which is asked to tell while it links the
 //! program a second time, and the two programs must be the same.
 
 mod disassembly;
+mod golden;
 mod listing;
+mod loongarch;
 mod parts;
 mod picture;
+mod system_calls;
 
 use anyhow::{Context, Result, ensure};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use disassembly::InstructionSet;
+use parts::Part;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xshell::Shell;
@@ -21,9 +26,17 @@ use xtask::{build, output, say};
 /// What is drawn, and where the picture goes.
 #[derive(clap::Args)]
 struct Arguments {
-    /// The platform whose program is drawn (linux/arm64, say) [default: this machine's]
+    /// The platform whose program is drawn or listed (linux/arm64, say) [default: this machine's; for listings, all]
     #[arg(long, value_name = "OS/ARCH", value_parser = platform::parse)]
     platform: Option<&'static Platform>,
+
+    /// Compare the listing of each platform's program with the golden one
+    #[arg(long, conflicts_with = "output")]
+    listing: bool,
+
+    /// Take the listings as they are now for right
+    #[arg(long, requires = "listing")]
+    bless: bool,
 
     /// Where the picture goes [default: tests/anatomy/<PLATFORM>.svg in the repository]
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(output::destination))]
@@ -37,22 +50,66 @@ fn main() -> ExitCode {
 /// Runs the command.
 ///
 /// # Errors
-/// Where the platform's machine code or a byte of the program is unknown, or where something can't be built or
-/// written.
+/// Where the platform's machine code or a byte of the program is unknown, where a listing is not the golden one, or
+/// where something can't be built or written.
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    if arguments.listing {
+        return list(shell, arguments);
+    }
     let local = || PLATFORMS.iter().find(|platform| platform.is_local());
     let none = || Misuse("pause has no port for this machine's processor; name a platform with --platform".into());
-    let platform = arguments.platform.or_else(local).ok_or_else(none)?;
-    let set = InstructionSet::of(platform)?;
-    let (program, map) = build_with_map(shell, platform)?;
-    let parts = parts::dissect(&program, &map, set)?;
-    let picture = picture::draw(platform.name, set, &program, &parts)?;
+    let anatomy = Anatomy::of(shell, arguments.platform.or_else(local).ok_or_else(none)?)?;
+    let Anatomy { platform, set, program, parts } = &anatomy;
+    let picture = picture::draw(platform.name, set, program, parts)?;
 
     let usual = || shell.current_dir().join(format!("tests/anatomy/{}.svg", platform.file_name()));
     let file = arguments.output.clone().unwrap_or_else(usual);
     output::replace(&file, picture.as_bytes())?;
     say!("{}: {} bytes in {} parts", file.display(), program.len(), parts.len());
     Ok(())
+}
+
+/// Compares listings with the golden ones.
+fn list(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    let is_chosen = |platform: &&Platform| arguments.platform.is_none_or(|chosen| chosen.target == platform.target);
+    let platforms: Vec<_> = programs().into_iter().filter(is_chosen).collect();
+    let listing = |platform: &&'static Platform| {
+        let listing = Anatomy::of(shell, platform).and_then(|anatomy| anatomy.listing());
+        listing.with_context(|| format!("can't list {}", platform.name))
+    };
+    let listings = platforms.iter().map(listing).collect::<Result<Vec<_>>>()?;
+    golden::check(&shell.current_dir(), &listings, arguments.platform.is_none(), arguments.bless)?;
+    say!("{} listings {}", listings.len(), if arguments.bless { "written" } else { "agree" });
+    Ok(())
+}
+
+/// The first platform of each program: platforms can share one.
+fn programs() -> Vec<&'static Platform> {
+    let mut targets = BTreeSet::new();
+    PLATFORMS.iter().filter(|platform| targets.insert(platform.target)).collect()
+}
+
+/// A program, taken apart.
+struct Anatomy {
+    platform: &'static Platform,
+    set: &'static InstructionSet,
+    program: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+impl Anatomy {
+    /// Builds a platform's program and takes it apart.
+    fn of(shell: &Shell, platform: &'static Platform) -> Result<Self> {
+        let set = InstructionSet::of(platform)?;
+        let (program, map) = build_with_map(shell, platform)?;
+        let parts = parts::dissect(&program, &map, set)?;
+        Ok(Self { platform, set, program, parts })
+    }
+
+    /// The name and the text of its listing.
+    fn listing(&self) -> Result<(String, String)> {
+        Ok((self.platform.file_name(), golden::text(self.set, &self.program, &self.parts)?))
+    }
 }
 
 /// Builds the program as it ships, and the linker's map of it.
@@ -70,23 +127,39 @@ fn build_with_map(shell: &Shell, platform: &'static Platform) -> Result<(Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
     use std::sync::{Mutex, PoisonError};
+
+    /// The repository. Cargo says where the package is; the executable may have been moved there from another checkout.
+    fn repository() -> Shell {
+        let shell = Shell::new().unwrap();
+        shell.change_dir(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
+        shell.change_dir("../..");
+        shell
+    }
 
     /// The real program, compiled with these flags beside the usual ones, its instruction set, and its map.
     fn build(platform: &'static Platform, flags: &str) -> (Vec<u8>, &'static InstructionSet, String) {
+        type Built = BTreeMap<(&'static str, String), (Vec<u8>, String)>;
         // All tests build in one folder, and must not read what another one is writing.
-        static TURN: Mutex<()> = Mutex::new(());
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let shell = Shell::new().unwrap();
-        // Cargo says where the package is; the executable may have been moved there from another checkout.
-        shell.change_dir(std::env::var_os("CARGO_MANIFEST_DIR").unwrap());
-        shell.change_dir("../..");
-        // Cargo joins these flags and those of .cargo/config.toml.
-        let target = platform.target.to_uppercase().replace('-', "_");
-        let _variable = shell.push_env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), flags);
-        let (program, map) = build_with_map(&shell, platform).unwrap();
+        static BUILT: Mutex<Built> = Mutex::new(Built::new());
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        // Platforms can share a target.
+        let built = built.entry((platform.target, flags.into())).or_insert_with(|| {
+            let shell = repository();
+            // Cargo joins these flags and those of .cargo/config.toml.
+            let target = platform.target.to_uppercase().replace('-', "_");
+            let _variable = shell.push_env(format!("CARGO_TARGET_{target}_RUSTFLAGS"), flags);
+            build_with_map(&shell, platform).unwrap()
+        });
+        let (program, map) = built.clone();
         (program, InstructionSet::of(platform).unwrap(), map)
+    }
+
+    fn anatomy(platform: &'static Platform) -> Anatomy {
+        let (program, set, map) = build(platform, "");
+        let parts = parts::dissect(&program, &map, set).unwrap();
+        Anatomy { platform, set, program, parts }
     }
 
     fn amd64() -> &'static Platform {
@@ -95,20 +168,37 @@ mod tests {
 
     #[test]
     fn every_byte_is_drawn_once() {
-        let mut built = BTreeMap::new();
-        for platform in PLATFORMS.iter().filter(|platform| InstructionSet::of(platform).is_ok()) {
-            // Platforms can share a target.
-            let (program, set, map) = built.entry(platform.target).or_insert_with(|| build(platform, ""));
-            let parts = parts::dissect(program, map, set).unwrap();
+        for platform in PLATFORMS {
+            let Anatomy { set, program, parts, .. } = anatomy(platform);
             assert_eq!(parts.iter().filter(|part| part.kind == parts::Kind::Message).count(), 4);
-            let picture = picture::draw(platform.name, set, program, &parts).unwrap();
-            assert_eq!(picture, picture::draw(platform.name, set, program, &parts).unwrap());
+            let picture = picture::draw(platform.name, set, &program, &parts).unwrap();
+            assert_eq!(picture, picture::draw(platform.name, set, &program, &parts).unwrap());
 
             // A cell is a closed square in the path of its part.
             let paths = picture.lines().filter_map(|line| line.trim().strip_prefix("<path d=\"")?.split('"').next());
             let cells: Vec<_> = paths.flat_map(|path| path.split_terminator('z')).collect();
             let places: BTreeSet<_> = cells.iter().collect();
             assert_eq!((cells.len(), places.len()), (program.len(), program.len()), "{}", platform.name);
+        }
+    }
+
+    #[test]
+    fn the_listings_are_golden() {
+        let listings: Vec<_> = programs().into_iter().map(|platform| anatomy(platform).listing().unwrap()).collect();
+        golden::check(&repository().current_dir(), &listings, true, false).unwrap();
+    }
+
+    /// Neither more nor fewer than the contract says, on any platform.
+    #[test]
+    fn the_program_makes_the_system_calls_of_the_contract() {
+        for platform in PLATFORMS {
+            let Anatomy { set, program, parts, .. } = anatomy(platform);
+            let functions = parts.into_iter().filter(|part| part.kind == parts::Kind::Function).map(|part| part.range);
+            let instructions =
+                functions.flat_map(|range| set.disassemble(&program[range.clone()], range.start).unwrap());
+            let made: BTreeSet<_> = instructions.filter_map(|instruction| instruction.system_call).collect();
+            let calls = contract::SystemCalls::of(platform.name).unwrap();
+            assert_eq!(made.into_iter().collect::<Vec<_>>(), calls.own, "{}", platform.name);
         }
     }
 

@@ -12,9 +12,11 @@ fn refused(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_platform_that_can_not_be_disassembled() {
-    let message = refused(&["--platform", "linux/loong64"]);
-    assert!(message.contains("linux/loong64") && message.contains("linux/amd64, linux/arm64"), "{message}");
+fn options_that_do_not_go_together() {
+    for arguments in [&["--bless"][..], &["--listing", "--output", "picture.svg"]] {
+        let message = refused(arguments);
+        assert!(message.contains("--listing"), "{message}");
+    }
 }
 
 #[test]

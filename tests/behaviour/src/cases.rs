@@ -1,12 +1,13 @@
 //! The table of cases: what the program promises, a sentence each.
 
-use crate::{Case, Promise, faults};
-use anyhow::{Context, Result, ensure};
+use crate::{Case, Promise, Skip, faults};
+use anyhow::{Context, Result, bail, ensure};
 use contract::{INTERRUPT, TERMINATED, VERSION, WARNING};
-use harness::{Orphans, Program, Role, Running, Start, Stream, process};
+use harness::{Orphans, Privileges, Program, Role, Running, Start, Stream, process};
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::unistd::geteuid;
 use std::ffi::c_int;
 use std::fs::File;
 use std::io::Read;
@@ -74,9 +75,16 @@ pub static CASES: &[Case] = &[
     Case { name: "reaps and exits with 0 on a stack of 16 KiB", roles: BOTH, promise: Ours, emulator: Some(MEMORY), run: small_stack },
     Case { name: "reaps and exits with 0 if it may have no data", roles: BOTH, promise: Ours, emulator: Some(MEMORY), run: no_data },
     Case { name: "reaps and exits with 0 if it may open no file", roles: BOTH, promise: Upstreams, emulator: Some(FILES), run: no_files },
+    // Privileges
+    Case { name: "reaps and exits with 0 without any capability, or a way to get one", roles: BOTH, promise: Upstreams, emulator: None, run: no_capabilities },
+    Case { name: "reaps and exits with 0 if it may get no new privileges", roles: BOTH, promise: Upstreams, emulator: None, run: no_new_privileges },
+    Case { name: "reaps and exits with 0 as any user", roles: BOTH, promise: Upstreams, emulator: None, run: any_user },
+    Case { name: "reaps and exits with 0 on a read-only root that holds nothing else, no /proc and no /dev", roles: BOTH, promise: Upstreams, emulator: None, run: bare_root },
+    Case { name: "reaps and exits with 0 without all of these at once", roles: BOTH, promise: Upstreams, emulator: None, run: no_privileges },
     // System calls
     Case { name: "installs SIGTERM's handler by its first system call", roles: ORDINARY, promise: Ours, emulator: None, run: faults::first_call },
-    Case { name: "makes no system call that it does not document", roles: ORDINARY, promise: Ours, emulator: Some("the emulator makes calls of its own"), run: faults::documented_calls },
+    Case { name: "makes every system call that it documents, and no other", roles: ORDINARY, promise: Ours, emulator: None, run: faults::documented_calls },
+    Case { name: "drops its message and exits with 0 on SIGTERM if something interrupts its poll of a full stderr", roles: ORDINARY, promise: Ours, emulator: Some("strace sees the emulator's own calls"), run: faults::interrupted_poll },
     Case { name: "exits with 1 if SIGINT's handler can't be installed", roles: ORDINARY, promise: Upstreams, emulator: None, run: faults::sigint },
     Case { name: "exits with 2 if SIGTERM's handler can't be installed", roles: ORDINARY, promise: Upstreams, emulator: None, run: faults::sigterm },
     Case { name: "exits with 3 if SIGCHLD's handler can't be installed", roles: ORDINARY, promise: Upstreams, emulator: None, run: faults::sigchld },
@@ -422,4 +430,44 @@ fn no_files(program: &Program, role: Role) -> Result<()> {
     // Whether its messages arrive is open: poll(2) takes no more descriptors than a process may have.
     ensure!(end.status.success(), "it ended with {end:?}");
     Ok(())
+}
+
+/// Starts with these privileges gone, and lives.
+fn lives_without(program: &Program, role: Role, privileges: Privileges) -> Result<()> {
+    if !geteuid().is_root() {
+        bail!(Skip("it takes root to take privileges away"));
+    }
+    let mut running = Start { privileges, ..Start::new(role) }.assisted().ready(program)?;
+    privileges.ensure_gone(running.pid())?;
+    reaps(&mut running, 20)?;
+    ends_well(running, role)
+}
+
+fn no_capabilities(program: &Program, role: Role) -> Result<()> {
+    lives_without(program, role, Privileges { no_capabilities: true, ..Privileges::default() })
+}
+
+fn no_new_privileges(program: &Program, role: Role) -> Result<()> {
+    lives_without(program, role, Privileges { no_new_privileges: true, ..Privileges::default() })
+}
+
+/// Users that nobody knows: the image's own, and one at random among those that a cluster assigns.
+fn users() -> [u32; 2] {
+    [65535, 1_000_000_000 + std::process::id()]
+}
+
+fn any_user(program: &Program, role: Role) -> Result<()> {
+    // Its file may be in a folder that the user can't enter; the bare root is open to all.
+    let privileges = |user| Privileges { user: Some(user), bare_root: true, ..Privileges::default() };
+    users().into_iter().try_for_each(|user| lives_without(program, role, privileges(user)))
+}
+
+fn bare_root(program: &Program, role: Role) -> Result<()> {
+    lives_without(program, role, Privileges { bare_root: true, ..Privileges::default() })
+}
+
+fn no_privileges(program: &Program, role: Role) -> Result<()> {
+    let [user, _] = users();
+    let none = Privileges { user: Some(user), no_capabilities: true, bare_root: true, no_new_privileges: true };
+    lives_without(program, role, none)
 }

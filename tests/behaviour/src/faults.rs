@@ -2,12 +2,15 @@
 
 use crate::Skip;
 use anyhow::{Context, Result, bail, ensure};
-use contract::SYSTEM_CALLS;
-use harness::{End, Program, Role, Running, Start, wait};
+use contract::SystemCalls;
+use harness::{End, Program, Role, Running, Start, Stream, process};
 use nix::libc;
-use std::ffi::OsString;
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use tempfile::NamedTempFile;
+use xtask::platform;
 
 /// What each call fails with.
 const ERRORS: [&str; 6] = ["ENOSYS", "EPERM", "EINTR", "EAGAIN", "EINVAL", "ENOMEM"];
@@ -23,41 +26,75 @@ struct Call {
 
 const STRACE: &str = "/usr/bin/strace";
 
-/// Starts the program under strace, with these options. It is strace's first child and has its number.
-fn start(program: &Program, options: &[&str], log: &Path) -> Result<Running> {
-    if !Path::new(STRACE).exists() {
-        bail!(Skip("strace is not installed; `cargo xtask test` installs it"));
-    }
-    let mut wrapper: Vec<OsString> = [STRACE, "-D", "-qq", "-o"].map(OsString::from).into();
-    wrapper.push(log.into());
-    wrapper.extend(options.iter().map(OsString::from));
-    Start { wrapper, ..Start::new(Role::Ordinary) }.spawn(program)
+/// A program that strace watches.
+struct Traced {
+    running: Running,
+    tracer: Child,
+    log: NamedTempFile,
 }
 
-/// Has the program live its life: it becomes ready, gets a SIGCHLD and a SIGTERM.
-fn live(program: &Program, options: &[&str], log: &Path) -> Result<End> {
-    let mut running = start(program, options, log)?;
-    running.wait_until_ready()?;
-    running.wait_until("it runs its loop", |_| {
-        let text = std::fs::read_to_string(log)?;
+impl Traced {
+    /// Starts the program like that, under strace with these options.
+    fn start(program: &Program, start: Start, options: &[&str]) -> Result<Self> {
+        if !Path::new(STRACE).exists() {
+            bail!(Skip("strace is not installed; `cargo xtask test` installs it"));
+        }
+        let log = NamedTempFile::new()?;
+        // A tracer that started the program would be confined as it is.
+        let mut running = Start { stopped: true, ..start }.spawn(program)?;
+        running.wait_until("it stops", |running| process::is_stopped(running.pid()))?;
+        let mut strace = Command::new(STRACE);
+        strace.arg("-qq").arg("-o").arg(log.path()).args(options).args(["-p", &running.pid().to_string()]);
+        let tracer = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut traced = Self { running, tracer, log };
+        traced.running.wait_until("strace watches it", |running| process::is_traced(running.pid()))?;
+        traced.running.signal(libc::SIGCONT)?;
+        Ok(traced)
+    }
+
+    /// Has the program live its life: it becomes ready, gets a SIGCHLD and a SIGTERM.
+    fn live(mut self) -> Result<(End, String)> {
+        self.running.wait_until_ready()?;
         // An emulator waits for a signal in a way of its own.
-        Ok(["pause(", "ppoll(NULL", "rt_sigsuspend("].iter().any(|call| text.contains(call)))
-    })?;
-    running.signal(libc::SIGCHLD)?;
-    // Two signals at once would be handled last come, first served.
-    running.wait_until("it has handled SIGCHLD", |_| Ok(std::fs::read_to_string(log)?.contains("rt_sigreturn(")))?;
-    running.terminate()
+        self.wait_for("it runs its loop", &["pause(", "ppoll(NULL", "rt_sigsuspend("])?;
+        self.running.signal(libc::SIGCHLD)?;
+        // Two signals at once would be handled last come, first served.
+        self.wait_for("it has handled SIGCHLD", &["sigreturn("])?;
+        self.running.signal(libc::SIGTERM)?;
+        self.end()
+    }
+
+    /// Waits until one of these is in the trace.
+    fn wait_for(&mut self, what: &str, texts: &[&str]) -> Result<()> {
+        let log = self.log.path();
+        self.running.wait_until(what, |_| {
+            let trace = fs::read_to_string(log)?;
+            Ok(texts.iter().any(|text| trace.contains(text)))
+        })
+    }
+
+    /// Waits for the program's end. Returns that, and the trace from the moment at which it became the program.
+    fn end(mut self) -> Result<(End, String)> {
+        let end = self.running.end()?;
+        self.tracer.wait()?;
+        let trace = fs::read_to_string(self.log.path())?;
+        let start = trace.find("execve(").with_context(|| format!("it was not executed: {trace:?}"))?;
+        Ok((end, trace[start..].into()))
+    }
+}
+
+/// Starts the program under strace, with these options.
+fn start(program: &Program, options: &[&str]) -> Result<Traced> {
+    Traced::start(program, Start::new(Role::Ordinary), options)
 }
 
 /// The calls of a life in which nothing fails, from the last one that installs a handler for SIGTERM. What
 /// comes before that one is an emulator's.
 fn calls(program: &Program) -> Result<Vec<Call>> {
-    let log = tempfile::NamedTempFile::new()?;
-    let end = live(program, &[], log.path())?;
+    let (end, trace) = start(program, &[])?.live()?;
     ensure!(end.status.success(), "under strace it ended with {end:?}");
-    let text = wait_for_trace(log.path())?;
     let mut calls: Vec<Call> = Vec::new();
-    for line in text.lines() {
+    for line in trace.lines() {
         if let Some((name, rest)) = line.split_once('(') {
             let ordinal = calls.iter().filter(|call| call.name == name).count() + 1;
             calls.push(Call { name: name.into(), rest: rest.into(), ordinal });
@@ -65,15 +102,6 @@ fn calls(program: &Program) -> Result<Vec<Call>> {
     }
     let first = calls.iter().rposition(installs("SIGTERM")).context("it never installs a handler for SIGTERM")?;
     Ok(calls.split_off(if program.emulator.is_some() { first } else { 0 }))
-}
-
-/// The trace, once the tracer has written all of it: it outlives the program for a moment.
-fn wait_for_trace(log: &Path) -> Result<String> {
-    let is_whole =
-        |text: &str| text.lines().last().is_some_and(|line| line.starts_with("exit") || line.starts_with("+++"));
-    // A trace that stays cut off shows in what is missing.
-    wait::within(wait::patience(), Duration::from_millis(1), || Ok(is_whole(&std::fs::read_to_string(log)?)))?;
-    Ok(std::fs::read_to_string(log)?)
 }
 
 /// Whether a call installs a handler for that signal.
@@ -104,13 +132,62 @@ pub fn first_call(program: &Program, _: Role) -> Result<()> {
     Ok(())
 }
 
-/// It makes no call but those that it documents.
+/// It makes every call that it documents, and no other.
 pub fn documented_calls(program: &Program, _: Role) -> Result<()> {
-    for call in calls(program)? {
-        // execve is its start.
-        let is_documented = SYSTEM_CALLS.iter().chain(&["execve"]).any(|name| *name == call.name);
-        ensure!(is_documented, "it calls {}({}", call.name, call.rest);
-    }
+    let made: BTreeSet<String> = match &program.emulator {
+        Some(_) => emulated_calls(program)?,
+        // The first one is its start.
+        None => calls(program)?.into_iter().skip(1).map(|call| call.name).collect(),
+    };
+    // A program that goes by another name is for this machine.
+    let native = || SystemCalls::of(platform::native().ok()?.name);
+    let documented = SystemCalls::of(&program.name).or_else(native).context("no calls are documented for it")?;
+    let missing: Vec<_> = documented.own.iter().filter(|&&name| !made.contains(name)).collect();
+    ensure!(missing.is_empty(), "it does not call {missing:?}");
+    let other: Vec<_> = made.iter().filter(|name| !documented.all().any(|known| known == **name)).collect();
+    ensure!(other.is_empty(), "it calls {other:?}");
+    Ok(())
+}
+
+/// The names of the calls that it makes in a life under an emulator, which traces them itself: strace sees the
+/// emulator's calls too.
+fn emulated_calls(program: &Program) -> Result<BTreeSet<String>> {
+    let log = NamedTempFile::new()?;
+    let stderr = Stream::File(log.reopen()?.into());
+    let emulator_options = vec!["-strace".into()];
+    let mut running = Start { emulator_options, stderr, ..Start::new(Role::Ordinary) }.ready(program)?;
+    // A number, a blank, and a name before a parenthesis.
+    let name = |line: &str| {
+        let (number, call) = line.split_once(' ')?;
+        number.parse::<u32>().ok()?;
+        Some(call.split_once('(')?.0.to_owned())
+    };
+    let trace = || -> Result<Vec<String>> { Ok(fs::read_to_string(log.path())?.lines().filter_map(name).collect()) };
+    let reaps = || -> Result<usize> { Ok(trace()?.iter().filter(|name| *name == "wait4").count()) };
+    running.wait_until_asleep()?;
+    let before = reaps()?;
+    running.signal(libc::SIGCHLD)?;
+    running.wait_until("it has handled SIGCHLD", |_| Ok(reaps()? > before))?;
+    running.wait_until_asleep()?;
+    let end = running.terminate()?;
+    ensure!(end.status.success(), "traced by its emulator it ended with {end:?}");
+    Ok(trace()?.into_iter().collect())
+}
+
+/// It drops its message and goes on where the kernel makes it go on with a poll that something has interrupted.
+pub fn interrupted_poll(program: &Program, role: Role) -> Result<()> {
+    let stderr = || Start { stderr: Stream::Full, ..Start::new(role) };
+    let interrupt = "--inject=poll,ppoll:signal=SIGCONT:when=1";
+    let mut traced = Traced::start(program, stderr(), &[interrupt])?;
+    traced.running.wait_until_ready()?;
+    traced.wait_for("it is interrupted", &["--- SIGCONT"])?;
+    traced.running.wait_until_asleep()?;
+    traced.running.signal(libc::SIGTERM)?;
+    let (end, trace) = traced.end()?;
+    ensure!(end.status.success() && end.stderr.is_empty(), "it ended with {end:?}");
+    let is_restarted = trace.contains("restart_syscall(");
+    let documented = SystemCalls::of(platform::native()?.name).context("this machine's calls are documented")?;
+    ensure!(is_restarted == documented.by_kernel.contains(&"restart_syscall"), "the trace is {trace}");
     Ok(())
 }
 
@@ -131,8 +208,7 @@ fn exits_without_handler(program: &Program, signal: &str, status: i32) -> Result
     let calls = calls(program)?;
     let call = calls.iter().find(|call| installs(signal)(call)).context("it never installs that handler")?;
     for error in ERRORS {
-        let log = tempfile::NamedTempFile::new()?;
-        let end = start(program, &[&inject(call, error)], log.path())?.end()?;
+        let (end, _) = start(program, &[&inject(call, error)])?.end()?;
         ensure!(end.status.code() == Some(status), "{error}: it ended with {end:?}");
     }
     Ok(())
@@ -163,8 +239,7 @@ pub fn survives_once(program: &Program, names: &str) -> Result<()> {
 }
 
 fn survives_fault(program: &Program, fault: &str) -> Result<()> {
-    let log = tempfile::NamedTempFile::new()?;
-    let end = live(program, &[fault], log.path()).with_context(|| fault.to_string())?;
+    let (end, _) = start(program, &[fault]).and_then(Traced::live).with_context(|| fault.to_string())?;
     ensure!(end.status.success(), "{fault}: it ended with {end:?}");
     Ok(())
 }

@@ -4,12 +4,13 @@
 
 mod cases;
 mod faults;
+mod profile;
 
 pub use cases::CASES;
 
 use anyhow::Result;
 use harness::{Program, Role};
-use libtest_mimic::{Completion, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 
 /// A promise of the program, and how to see whether it is kept.
 pub struct Case {
@@ -46,11 +47,35 @@ pub enum Promise {
     Ours,
 }
 
-/// Every case, on every program, in every role that it is about. `stranger` says that the programs need not keep
-/// more than upstream's promises.
+/// Every case, on every program, in every role that it is about; and for a program that a seccomp profile confines, that
+/// each call in there is needed. `stranger` says that the programs need not keep more than upstream's promises.
 pub fn trials(programs: &[Program], stranger: bool) -> Vec<Trial> {
     let cases = programs.iter().flat_map(|program| CASES.iter().map(move |case| (program, case)));
-    cases.flat_map(|(program, case)| case.roles.iter().map(move |&role| trial(program, case, role, stranger))).collect()
+    let trials =
+        cases.flat_map(|(program, case)| case.roles.iter().map(move |&role| trial(program, case, role, stranger)));
+    trials.chain(programs.iter().flat_map(trials_of_profile)).collect()
+}
+
+/// That each call which the program's profile allows is missed without it.
+fn trials_of_profile(program: &Program) -> Vec<Trial> {
+    let Some(profile) = &program.profile else { return Vec::new() };
+    let trial = |call: &'static str| {
+        let (program, profile, kind) = (program.clone(), profile.clone(), program.name.clone());
+        let run = move || completion(profile::is_missed(&program, &profile, call));
+        Trial::ignorable_test(format!("its seccomp profile allows {call} for a reason"), run).with_kind(kind)
+    };
+    profile::needed().map(trial).collect()
+}
+
+/// What came of a case.
+fn completion(result: Result<()>) -> Result<Completion, Failed> {
+    match result {
+        Ok(()) => Ok(Completion::Completed),
+        Err(error) => match error.downcast_ref() {
+            Some(Skip(reason)) => Ok(Completion::ignored_with(*reason)),
+            None => Err(format!("{error:#}").into()),
+        },
+    }
 }
 
 /// A case on a program in a role; skipped where there is a reason.
@@ -67,13 +92,7 @@ fn trial(program: &Program, case: &'static Case, role: Role, stranger: bool) -> 
     let tested = program.clone();
     let run = move || match reason {
         Some(reason) => Ok(Completion::ignored_with(reason)),
-        None => match (case.run)(&tested, role) {
-            Ok(()) => Ok(Completion::Completed),
-            Err(error) => match error.downcast_ref() {
-                Some(Skip(reason)) => Ok(Completion::ignored_with(*reason)),
-                None => Err(format!("{error:#}").into()),
-            },
-        },
+        None => completion((case.run)(&tested, role)),
     };
     Trial::ignorable_test(name, run).with_kind(&program.name)
 }

@@ -119,7 +119,7 @@ impl Contender {
     /// A pause program.
     pub fn drop_in(name: impl Into<String>, file: PathBuf) -> Self {
         Self {
-            program: Program { name: name.into(), file, emulator: None },
+            program: Program::new(name, file),
             arguments: Vec::new(),
             version: "-v",
             own_children: 0,
@@ -140,7 +140,7 @@ impl Contender {
             notes.push("needs a C library beside it, which the sizes do not include");
         }
         Ok(Self {
-            program: Program { name: packaged.package.into(), file: packaged.path.into(), emulator: None },
+            program: Program::new(packaged.package, packaged.path.into()),
             arguments,
             version: packaged.version,
             own_children: packaged.takes_command.into(),

@@ -113,7 +113,7 @@ impl Pod {
             wrapper: ["/bin/sh", "-c", POD, "sh"].map(OsString::from).into(),
             ..Start::new(Role::Init).arguments(arguments.iter().copied())
         };
-        let program = Program { name: "PID 1".into(), file: program, emulator: None };
+        let program = Program::new("PID 1", program);
         Ok(Self { init: condition.spawn(&program)? })
     }
 

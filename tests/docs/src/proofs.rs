@@ -43,7 +43,7 @@ fn sum(table: &Table, column: &str) -> Result<usize> {
 
 /// How many different sentences there are about files and images.
 fn facts() -> usize {
-    let program = Program { name: PLATFORMS[0].name.into(), file: "pause".into(), emulator: None };
+    let program = Program::new(PLATFORMS[0].name, "pause".into());
     let order = Order { programs: vec![program], stranger: false, shipped: true, image: Some("image".into()) };
     let trials = image_facts::trials(&order);
     trials.iter().map(|trial| trial.name()).collect::<BTreeSet<_>>().len()

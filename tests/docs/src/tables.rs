@@ -1,10 +1,12 @@
 //! Tables: between two marks in a page stands what a golden file holds, or what is counted in the code.
 //!
 //! `<!-- table: FILE -->` and `<!-- end -->` enclose a golden table. `; columns: A, B` and `; rows: C | D` behind
-//! the file choose some, by their headings and by their first cells. `<!-- proofs -->` encloses the table of proofs.
+//! the file choose some, by their headings and by their first cells. `<!-- proofs -->` encloses the table of proofs,
+//! `<!-- system calls -->` the contract's.
 
 use crate::proofs;
 use anyhow::{Context, Result, bail};
+use contract::{SYSTEM_CALLS, SystemCalls};
 use std::path::Path;
 use xtask::table::Table;
 
@@ -18,6 +20,7 @@ pub fn fill(repository: &Path, text: &str) -> Result<(String, usize)> {
         let table = match mark.split_once("table: ") {
             Some(("", choice)) => golden(repository, choice)?,
             _ if mark == "proofs" => proofs::table(repository)?,
+            _ if mark == "system calls" => system_calls(),
             _ => bail!("there is no such mark as <!-- {mark} -->"),
         };
         let (_, after) = after.split_once(END).with_context(|| format!("<!-- {mark} --> has no {END}"))?;
@@ -26,6 +29,15 @@ pub fn fill(repository: &Path, text: &str) -> Result<(String, usize)> {
         count += 1;
     }
     Ok((filled + rest, count))
+}
+
+/// The contract's system calls.
+fn system_calls() -> Table {
+    let mut table = Table::new(["architecture", "its own", "the kernel's"]);
+    for SystemCalls { architecture, own, by_kernel } in &SYSTEM_CALLS {
+        table.push([architecture.to_string(), own.join(", "), by_kernel.join(", ")]);
+    }
+    table
 }
 
 /// A golden table, or some of it.

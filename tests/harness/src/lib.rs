@@ -8,12 +8,15 @@
 //! An executable that starts assistants calls [`assistant::run_if_asked`] before anything else.
 
 pub mod assistant;
+mod filter;
+mod privileges;
 pub mod process;
 mod running;
 mod start;
 pub mod wait;
 
 pub use assistant::{Assistant, Orphans};
+pub use privileges::Privileges;
 pub use running::{End, Running};
 pub use start::{Role, Start, Stream};
 pub use xtask::test::Program;

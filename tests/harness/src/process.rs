@@ -52,6 +52,14 @@ pub fn is_stopped(pid: i32) -> Result<bool> {
     Ok(Process::new(pid)?.stat()?.state()? == ProcState::Stopped)
 }
 
+/// Whether another process traces a process.
+///
+/// # Errors
+/// Where there is no such process.
+pub fn is_traced(pid: i32) -> Result<bool> {
+    Ok(Process::new(pid)?.status()?.tracerpid != 0)
+}
+
 /// How often a process has gone to sleep of its own accord, which is how often it has woken up, and how often it
 /// was made to wait for its turn.
 ///

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// How long to sleep between two looks at what a program does.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -25,6 +26,8 @@ pub struct Running {
     stderr: Option<OwnedFd>,
     /// Its child, where one was asked for.
     pub assistant: Option<Assistant>,
+    /// The folder that is its root, where it has one of its own.
+    _root: Option<TempDir>,
 }
 
 /// How a program ended and what it said.
@@ -44,8 +47,9 @@ impl Running {
         started: Instant,
         [stdin, stdout, stderr]: [Option<OwnedFd>; 3],
         assistant: Option<Assistant>,
+        root: Option<TempDir>,
     ) -> Self {
-        Self { pid, started, status: None, stdin: stdin.map(File::from), stdout, stderr, assistant }
+        Self { pid, started, status: None, stdin: stdin.map(File::from), stdout, stderr, assistant, _root: root }
     }
 
     /// Its number outside of its namespace.

@@ -1,5 +1,7 @@
 //! How a program is started: the condition of the process that becomes it.
 
+use crate::filter::Filter;
+use crate::privileges::{Privileges, Root};
 use crate::{Program, Running, assistant};
 use anyhow::{Result, ensure};
 use nix::libc;
@@ -7,6 +9,7 @@ use nix::unistd::geteuid;
 use std::ffi::{CStr, CString, OsString, c_int};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 use std::time::Instant;
 
 /// What a program is in its PID namespace.
@@ -63,6 +66,8 @@ pub struct Start {
     pub assistant: bool,
     /// Start it by means of this command, which executes it. The first word is a path.
     pub wrapper: Vec<OsString>,
+    /// What it may not do and see.
+    pub privileges: Privileges,
     /// Options of the emulator, where there is one.
     pub emulator_options: Vec<String>,
     /// Have it stop before its first instruction, with this process as its tracer.
@@ -72,6 +77,8 @@ pub struct Start {
     /// Start it from within the cgroup whose file `cgroup.procs` this is, so that what the kernel needs for it is
     /// charged there.
     pub cgroup: Option<OwnedFd>,
+    /// Have it stop until SIGCONT, before it becomes the program: for another tracer.
+    pub stopped: bool,
 }
 
 impl Start {
@@ -92,10 +99,12 @@ impl Start {
             limits: Vec::new(),
             assistant: false,
             wrapper: Vec::new(),
+            privileges: Privileges::default(),
             emulator_options: Vec::new(),
             traced: false,
             namespaces: 0,
             cgroup: None,
+            stopped: false,
         }
     }
 
@@ -126,14 +135,16 @@ impl Start {
     /// # Errors
     /// Where that can't be done.
     pub fn spawn(self, program: &Program) -> Result<Running> {
+        let root = if self.privileges.bare_root { Some(Root::of(program)?) } else { None };
+        let place = |file: &Path| if root.is_some() { Root::place(file) } else { Ok(file.into()) };
         let mut words = self.wrapper;
         if let Some(emulator) = &program.emulator {
-            words.push(emulator.into());
+            words.push(place(emulator)?.into());
             words.extend(self.emulator_options.into_iter().map(OsString::from));
             // How an emulator is told the program's name.
             words.extend(["-0".into(), self.name.unwrap_or_default().into()]);
         }
-        words.push(program.file.clone().into());
+        words.push(place(&program.file)?.into());
         let file = c_string(words[0].clone())?;
         if words.len() == 1 {
             words = self.name.map(OsString::from).into_iter().collect();
@@ -148,6 +159,7 @@ impl Start {
 
         let stdin = Ends::of_input(self.stdin)?;
         let (stdout, stderr) = (Ends::of_output(self.stdout)?, Ends::of_output(self.stderr)?);
+        let filter = program.profile.as_deref().map(Filter::read).transpose()?;
         let assistant = if self.assistant { Some(assistant::prepare()?) } else { None };
         let flags = match self.role {
             Role::Init if geteuid().is_root() => libc::CLONE_NEWPID,
@@ -165,7 +177,11 @@ impl Start {
             pending: self.pending,
             dead_children: self.dead_children,
             limits: &self.limits,
+            privileges: self.privileges,
+            root: root.as_ref(),
             traced: self.traced,
+            stopped: self.stopped,
+            filter: filter.as_ref(),
         };
         let flags = flags | self.namespaces;
         let mut stack = vec![0; STACK];
@@ -180,7 +196,8 @@ impl Start {
         };
         ensure!(pid > 0, "clone: {}", std::io::Error::last_os_error());
         let assistant = assistant.map(|(exec, commands)| exec.started(commands));
-        Ok(Running::new(pid, started, [stdin, stdout, stderr].map(|ends| ends.harness), assistant))
+        let streams = [stdin, stdout, stderr].map(|ends| ends.harness);
+        Ok(Running::new(pid, started, streams, assistant, root.map(Root::keep)))
     }
 }
 
@@ -259,7 +276,11 @@ struct Child<'a> {
     pending: Option<c_int>,
     dead_children: usize,
     limits: &'a [(u32, u64)],
+    privileges: Privileges,
+    root: Option<&'a Root>,
     traced: bool,
+    stopped: bool,
+    filter: Option<&'a Filter>,
 }
 
 impl Child<'_> {
@@ -355,8 +376,18 @@ impl Child<'_> {
                 let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
                 libc::setrlimit(resource as _, &limit);
             }
+            if !self.privileges.drop(self.root) {
+                libc::_exit(125);
+            }
             if self.traced {
                 libc::ptrace(libc::PTRACE_TRACEME);
+            }
+            if self.stopped {
+                libc::raise(libc::SIGSTOP);
+            }
+            // Last, since it allows no more than what follows.
+            if self.filter.is_some_and(|filter| !filter.apply()) {
+                libc::_exit(125);
             }
             libc::execve(self.file.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
             libc::_exit(126)

@@ -49,5 +49,5 @@ fn start() -> anyhow::Result<Running> {
     shell.change_dir("../..");
     let platform = platform::native()?;
     let file = build::program(&shell, platform)?;
-    Start::new(Role::Init).assisted().ready(&Program { name: platform.name.into(), file, emulator: None })
+    Start::new(Role::Init).assisted().ready(&Program::new(platform.name, file))
 }

@@ -62,7 +62,7 @@ fn catch(shell: &Shell, mutant: &Mutant) -> Result<()> {
             Ok(())
         }
         (Caught::ByCase(name), program) => {
-            let program = Program { name: mutant.name.into(), file: program?, emulator: None };
+            let program = Program::new(mutant.name, program?);
             is_noticed(&program, name)
         }
     }

@@ -37,9 +37,13 @@ pub struct Image {
     pub manifest: ImageManifest,
 }
 
-/// A folder in the OCI image layout: what each file holds, by path. An ordered map, so that the archive's order
-/// is fixed.
-pub struct Layout(BTreeMap<String, Vec<u8>>);
+/// A folder in the OCI image layout.
+pub struct Layout {
+    /// What each file holds, by path. An ordered map, so that the archive's order is fixed.
+    files: BTreeMap<String, Vec<u8>>,
+    /// The digest of the index of all platforms.
+    index: String,
+}
 
 impl Layout {
     /// The image of these binaries, and what it consists of, platform by platform.
@@ -48,7 +52,8 @@ impl Layout {
     /// Where the specification does not allow it.
     pub fn of(binaries: &[Binary], contents: &Contents) -> Result<(Self, Vec<Image>)> {
         let mark = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
-        let mut layout = Self(BTreeMap::from([("oci-layout".into(), json(&mark)?)]));
+        let files = BTreeMap::from([("oci-layout".into(), json(&mark)?)]);
+        let mut layout = Self { files, index: String::new() };
         let images = binaries.iter().map(|binary| layout.add_image(binary, &contents.links));
         let images = images.collect::<Result<Vec<_>>>()?;
         layout.add_index(&images, contents)?;
@@ -59,7 +64,7 @@ impl Layout {
     fn add_blob(&mut self, media_type: MediaType, content: Vec<u8>) -> Result<Descriptor> {
         let digest = Sha256Digest::from_str(&sha256(&content))?;
         let descriptor = Descriptor::new(media_type, content.len() as u64, digest);
-        self.0.insert(blob(&descriptor), content);
+        self.files.insert(blob(&descriptor), content);
         Ok(descriptor)
     }
 
@@ -88,12 +93,13 @@ impl Layout {
         all.extend(contents.annotations.iter().cloned());
         platforms.set_annotations(Some(all));
         let descriptor = self.add_blob(MediaType::ImageIndex, json(&platforms)?)?;
+        self.index = descriptor.digest().digest().into();
         let named = contents.references.iter().map(|reference| {
             let mut named = descriptor.clone();
             named.set_annotations(Some(annotations([(ANNOTATION_REF_NAME, reference)])));
             named
         });
-        self.0.insert("index.json".into(), json(&index(named)?)?);
+        self.files.insert("index.json".into(), json(&index(named)?)?);
         Ok(())
     }
 
@@ -102,7 +108,7 @@ impl Layout {
     /// # Errors
     /// Where the format does not allow it.
     pub fn archive(&self, docker: &Image, references: &BTreeSet<String>) -> Result<Vec<u8>> {
-        let mut files = self.0.clone();
+        let mut files = self.files.clone();
         let layers: Vec<_> = docker.manifest.layers().iter().map(blob).collect();
         let manifest = json!([{ "Config": blob(docker.manifest.config()), "RepoTags": references, "Layers": layers }]);
         files.insert("manifest.json".into(), json(&manifest)?);
@@ -123,9 +129,14 @@ impl Layout {
         Ok(archive.into_inner()?)
     }
 
+    /// The digest of the index of all platforms, in hexadecimal.
+    pub fn index(&self) -> &str {
+        &self.index
+    }
+
     /// What each file holds, by its path.
     pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
+        self.files.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
     }
 }
 

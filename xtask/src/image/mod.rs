@@ -7,6 +7,7 @@ use crate::needs::Needs;
 use crate::output::Folder;
 use crate::platform::{Platform, Selection};
 use crate::say;
+use crate::seccomp::{self, Profile};
 use crate::sizes::{self, Sizes};
 use anyhow::{Result, bail, ensure};
 use contract::PULL_BUDGET;
@@ -20,7 +21,7 @@ use xshell::Shell;
 ///
 /// dist/pause.oci is a folder in the OCI image layout. dist/pause.oci.tar is the same as one archive, which
 /// podman load, ctr images import, skopeo (oci-archive: and docker-archive:) and docker load all take. Docker
-/// loads one platform: this machine's, else the first.
+/// loads one platform: this machine's, else the first. dist/pause.seccomp.json allows what the program calls.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
@@ -151,7 +152,12 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Writes it as `pause.oci` and `pause.oci.tar`. Returns the sizes.
+    /// The digest of its index, in hexadecimal.
+    pub fn index(&self) -> &str {
+        self.layout.index()
+    }
+
+    /// Writes it as `pause.oci` and `pause.oci.tar`, and the seccomp profile beside it. Returns the sizes.
     ///
     /// # Errors
     /// Where it can't be written.
@@ -160,6 +166,7 @@ impl Packed {
             folder.write(format!("pause.oci/{path}"), content, 0o644)?;
         }
         folder.write("pause.oci.tar", &self.archive, 0o644)?;
+        folder.write(seccomp::FILE, &Profile::of_the_program().to_json()?, 0o644)?;
         Ok(self.sizes)
     }
 }

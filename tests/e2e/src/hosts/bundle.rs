@@ -6,7 +6,6 @@ use crate::host::{Check, Host, Scene};
 use crate::images::{LINK, REFERENCE};
 use crate::pause;
 use anyhow::{Context, Result};
-use contract::SYSTEM_CALLS;
 use nix::sys::signal::Signal;
 use procfs::process::Process;
 use serde_json::{Value, json};
@@ -14,6 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 use xshell::{Shell, cmd};
+use xtask::seccomp::{self, Profile};
 use xtask::{image, platform};
 
 /// One row of the table.
@@ -22,7 +22,7 @@ pub const CRUN: Host = Host {
     title: "crun",
     packages: &[("crun", "crun"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     version: &["crun", "--version"],
-    checks: |scene| checks(scene, "crun", CRUN_START),
+    checks: |scene| checks(scene, "crun"),
 };
 /// One row of the table.
 pub const RUNC: Host = Host {
@@ -30,21 +30,11 @@ pub const RUNC: Host = Host {
     title: "runc",
     packages: &[("runc", "runc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     version: &["runc", "--version"],
-    checks: |scene| checks(scene, "runc", RUNC_START),
+    checks: |scene| checks(scene, "runc"),
 };
 
-/// What crun itself does under the container's seccomp profile, up to the program's start.
-const CRUN_START: &[&str] = &["close", "close_range", "execve"];
-
-/// The same of runc, which is written in Go.
-#[rustfmt::skip]
-const RUNC_START: &[&str] = &[
-    "close", "epoll_ctl", "execve", "fcntl", "fstat", "fstatfs", "futex", "getdents64", "gettid", "madvise", "mmap",
-    "nanosleep", "newfstatat", "openat", "openat2", "sched_yield", "sigaltstack", "statx", "tgkill",
-];
-
 const LOCKED: Check = Check {
-    name: "it runs as user 65535, without capabilities or new privileges, under a seccomp filter",
+    name: "it runs as user 65535, without capabilities or new privileges, and needs what its seccomp profile allows",
     broken_by: None,
 };
 const INTERRUPT: Check = Check { name: "its exit status is 0 after SIGINT", broken_by: None };
@@ -52,18 +42,31 @@ const KILL: Check = Check { name: "its exit status is 137 after SIGKILL", broken
 const LINKED: Check =
     Check { name: "the archive for an air-gapped node has it under a second name, which runs", broken_by: None };
 
-fn checks(scene: &mut Scene, runtime: &str, start: &[&str]) -> Result<()> {
+/// A call that the profile allows, and the program's exit status if it didn't.
+const MISSED: (&str, i32) = ("rt_sigaction", 2);
+
+fn checks(scene: &mut Scene, runtime: &str) -> Result<()> {
     let (shell, busybox) = (scene.shell, busybox::pack()?);
+    let profile: Profile = serde_json::from_slice(&fs::read(scene.archive.with_file_name(seccomp::FILE))?)?;
     unpack(shell, scene.archive, REFERENCE, "pause")?;
     unpack(shell, Path::new(busybox), BUSYBOX, "busybox")?;
-    edit("pause", |config| lock_up(config, start))?;
+    let (missed, expected) = MISSED;
+    edit("pause", |config| lock_up(config, &profile.without(missed)))?;
+    let status = Foreground::start(cmd!(shell, "{runtime} run --bundle pause confined"), "confined")?.wait()?;
+    let is_missed = status == Some(expected);
+    // Any other call kills it.
+    let strict = Profile { default_action: "SCMP_ACT_KILL_PROCESS".into(), ..profile };
+    edit("pause", |config| lock_up(config, &strict))?;
 
     let (mut container, pid) = run(shell, runtime, "pause", "terminated")?;
     pause::wait_until_ready(pid)?;
     let status = Process::new(pid)?.status()?;
     let locked =
         status.euid == 65535 && status.capeff == 0 && status.nonewprivs == Some(1) && status.seccomp == Some(2);
-    scene.check(&LOCKED, locked.then_some(()).with_context(|| format!("its status is {status:?}")));
+    let locked = locked.then_some(()).with_context(|| format!("its status is {status:?}"));
+    let is_missed =
+        is_missed.then_some(()).with_context(|| format!("without {missed} it does not end with {expected}"));
+    scene.check(&LOCKED, locked.and(is_missed));
     edit("busybox", |config| join(config, pid))?;
     run(shell, runtime, "busybox", "busybox")?;
     pause::check_reaping(scene, pid, || {
@@ -118,17 +121,13 @@ fn edit(bundle: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
     Ok(fs::write(file, serde_json::to_vec(&config)?)?)
 }
 
-/// Takes away all that the program does not need. A system call beside those of its contract kills it.
-fn lock_up(config: &mut Value, start: &[&str]) {
-    let allowed = [SYSTEM_CALLS.as_slice(), start].concat();
+/// Takes away all that the program does not need.
+fn lock_up(config: &mut Value, profile: &Profile) {
     config["root"]["readonly"] = json!(true);
     config["process"]["terminal"] = json!(false);
     config["process"]["noNewPrivileges"] = json!(true);
     config["process"]["capabilities"] = json!({});
-    config["linux"]["seccomp"] = json!({
-        "defaultAction": "SCMP_ACT_KILL_PROCESS",
-        "syscalls": [{ "names": allowed, "action": "SCMP_ACT_ALLOW" }],
-    });
+    config["linux"]["seccomp"] = json!(profile);
 }
 
 /// Puts a container into the PID namespace of process `pause`.

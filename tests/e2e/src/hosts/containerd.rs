@@ -21,6 +21,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 use xshell::{Shell, cmd};
+use xtask::seccomp;
 
 /// One row of the table.
 pub const HOST: Host = Host {
@@ -65,7 +66,9 @@ fn checks(scene: &mut Scene) -> Result<()> {
         read(cmd!(shell, "ctr --namespace {namespace} images import {archive}"))?;
     }
 
-    let run = cmd!(shell, "ctr run --pid-file /tmp/pause.pid {REFERENCE} pause");
+    let profile = archive.with_file_name(seccomp::FILE);
+    let confined = cmd!(shell, "ctr run --seccomp --seccomp-profile {profile}");
+    let run = confined.args(["--pid-file", "/tmp/pause.pid", REFERENCE, "pause"]);
     let mut container = Foreground::start(run, "pause")?;
     pause::wait_until_ready(container.pid(Path::new("/tmp/pause.pid"))?)?;
     let begin = Instant::now();

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::Instant;
 use xshell::{Shell, cmd};
 use xtask::note;
+use xtask::seccomp;
 
 /// One row of the table.
 pub const HOST: Host = Host {
@@ -61,7 +62,9 @@ fn checks(scene: &mut Scene) -> Result<()> {
     }
 
     let shared = ["--net=container:pause", "--ipc=container:pause", "--pid=container:pause"];
-    read(cmd!(shell, "docker run --detach --name pause --ipc shareable --publish 8080:80 {REFERENCE}"))?;
+    let profile = archive.with_file_name(seccomp::FILE);
+    let confined = ["--security-opt".into(), format!("seccomp={}", profile.display())];
+    read(cmd!(shell, "docker run --detach --name pause --ipc shareable --publish 8080:80 {confined...} {REFERENCE}"))?;
     read(cmd!(shell, "docker run --detach --name nginx {shared...} {NGINX}"))?;
     read(cmd!(shell, "docker run --detach --name application {shared...} {BUSYBOX} {APPLICATION...}"))?;
     // Each of the two takes a moment to listen.
