@@ -146,8 +146,8 @@ fn take(measurement: &Measurement, contenders: &[Contender], samples: &mut [Samp
     }
 }
 
-/// The order of a round. Every program is first in turn, and comes after every other one as often as after any, for it
-/// runs in what that one has left behind: a Latin square as Williams has it.
+/// The order of a round. Every program is first in turn and, where their number is even, comes after each of the others
+/// equally often, for it runs in what that one has left behind: a Latin square as Williams has it.
 fn order(round: usize, programs: usize) -> impl Iterator<Item = usize> {
     let offset = move |place: usize| if place % 2 == 1 { place.div_ceil(2) } else { programs - place / 2 };
     (0..programs).map(move |place| (round + offset(place)) % programs)
