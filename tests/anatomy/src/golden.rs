@@ -5,8 +5,8 @@
 
 use crate::disassembly::{Instruction, InstructionSet};
 use crate::listing;
-use crate::parts::{Kind, Part};
 use anyhow::{Context, Result, bail, ensure};
+use parts::{Kind, Part};
 use similar::TextDiff;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

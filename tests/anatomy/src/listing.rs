@@ -1,9 +1,10 @@
 //! What a part of the program says, line by line: the fields of a header, the instructions of a function.
 
 use crate::disassembly::{Instruction, InstructionSet};
-use crate::parts::{Kind, Part};
 use anyhow::Result;
 use object::elf;
+use parts::header::{Field, elf_header, program_header, word_size};
+use parts::{Kind, Part};
 use std::ops::Range;
 
 /// One line: some bytes and what they mean.
@@ -40,57 +41,6 @@ pub fn lines(program: &[u8], part: &Part, parts: &[Part], set: &InstructionSet) 
                 .collect()
         }
     })
-}
-
-/// A field of a header: its name, its size in bytes, and what it is for.
-type Field = (&'static str, usize, &'static str);
-
-/// The size of an address in the file's class, in bytes.
-fn word_size(program: &[u8]) -> usize {
-    if program[4] == elf::ELFCLASS64.0 { 8 } else { 4 }
-}
-
-#[rustfmt::skip]
-fn elf_header(word: usize) -> Vec<Field> {
-    vec![
-        ("EI_MAG",        4,    "what makes it an ELF file"),
-        ("EI_CLASS",      1,    "the size of addresses"),
-        ("EI_DATA",       1,    "the byte order"),
-        ("EI_VERSION",    1,    ""),
-        ("EI_OSABI",      1,    ""),
-        ("EI_ABIVERSION", 1,    ""),
-        ("EI_PAD",        7,    ""),
-        ("e_type",        2,    "executable at any address"),
-        ("e_machine",     2,    "the architecture"),
-        ("e_version",     4,    ""),
-        ("e_entry",       word, "where it starts"),
-        ("e_phoff",       word, "where the program headers are"),
-        ("e_shoff",       word, "no section table"),
-        ("e_flags",       4,    ""),
-        ("e_ehsize",      2,    "bytes of this header"),
-        ("e_phentsize",   2,    "bytes of a program header"),
-        ("e_phnum",       2,    "program headers"),
-        ("e_shentsize",   2,    ""),
-        ("e_shnum",       2,    ""),
-        ("e_shstrndx",    2,    ""),
-    ]
-}
-
-/// The fields of a program header: the two classes differ in where p_flags is.
-#[rustfmt::skip]
-fn program_header(word: usize) -> Vec<Field> {
-    let flags = ("p_flags", 4, "what is allowed there");
-    let mut fields = vec![
-        ("p_type",   4,    ""),
-        ("p_offset", word, "where in the file"),
-        ("p_vaddr",  word, "where in memory"),
-        ("p_paddr",  word, ""),
-        ("p_filesz", word, "bytes in the file"),
-        ("p_memsz",  word, "bytes in memory"),
-        ("p_align",  word, ""),
-    ];
-    fields.insert(if word == 8 { 1 } else { 6 }, flags);
-    fields
 }
 
 fn fields(program: &[u8], part: &Part, parts: &[Part], fields: &[Field]) -> Vec<Line> {

@@ -7,11 +7,10 @@ mod disassembly;
 mod golden;
 mod listing;
 mod loongarch;
-mod parts;
 mod picture;
 mod system_calls;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use disassembly::InstructionSet;
 use parts::Part;
@@ -102,7 +101,7 @@ impl Anatomy {
     fn of(shell: &Shell, platform: &'static Platform) -> Result<Self> {
         let set = InstructionSet::of(platform)?;
         let (program, map) = build_with_map(shell, platform)?;
-        let parts = parts::dissect(&program, &map, set)?;
+        let parts = parts::dissect(&program, &map, |function| set.code_size(function))?;
         Ok(Self { platform, set, program, parts })
     }
 
@@ -114,14 +113,7 @@ impl Anatomy {
 
 /// Builds the program as it ships, and the linker's map of it.
 fn build_with_map(shell: &Shell, platform: &'static Platform) -> Result<(Vec<u8>, String)> {
-    let build = || -> Result<Vec<u8>> { Ok(build::build(shell, &[platform])?.remove(0).content) };
-    let shipped = build()?;
-    // A new name each time: cargo then links anew, and so writes the map, even if nothing else has changed.
-    let folder = tempfile::tempdir()?;
-    let map = folder.path().join("map");
-    let _variable = shell.push_env("PAUSE_LINK_MAP", &map);
-    ensure!(build()? == shipped, "the program changes when the linker writes a map of it, so the map is of no use");
-    Ok((shipped, std::fs::read_to_string(map).context("the linker wrote no map")?))
+    parts::build_with_map(shell, || Ok(build::build(shell, &[platform])?.remove(0).content))
 }
 
 #[cfg(test)]
@@ -158,7 +150,7 @@ mod tests {
 
     fn anatomy(platform: &'static Platform) -> Anatomy {
         let (program, set, map) = build(platform, "");
-        let parts = parts::dissect(&program, &map, set).unwrap();
+        let parts = parts::dissect(&program, &map, |function| set.code_size(function)).unwrap();
         Anatomy { platform, set, program, parts }
     }
 
@@ -205,7 +197,8 @@ mod tests {
     #[test]
     fn what_nobody_knows_is_refused() {
         let (program, set, map) = build(amd64(), "");
-        let refused = |program: &[u8], map: &str| parts::dissect(program, map, set).unwrap_err().to_string();
+        let code_size = |function: &[u8]| set.code_size(function);
+        let refused = |program: &[u8], map: &str| parts::dissect(program, map, code_size).unwrap_err().to_string();
         let is_function = |line: &&str| line.contains(":(.text.") && line.contains("write_if_ready");
         let without: Vec<_> = map.lines().filter(|line| !is_function(line)).collect();
         let twice: Vec<_> = map.lines().flat_map(|line| vec![line; 1 + usize::from(is_function(&line))]).collect();
@@ -220,7 +213,7 @@ mod tests {
     fn the_mangling_of_symbols_does_not_matter() {
         let parts = |flags| {
             let (program, set, map) = build(amd64(), flags);
-            (parts::dissect(&program, &map, set).unwrap(), map)
+            (parts::dissect(&program, &map, |function| set.code_size(function)).unwrap(), map)
         };
         let ((usual, _), (v0, map)) = (parts(""), parts("-Csymbol-mangling-version=v0"));
         assert!(map.contains(":(.text._R"), "the flag is lost");

@@ -3,8 +3,8 @@
 
 use crate::disassembly::InstructionSet;
 use crate::listing::{self, Line};
-use crate::parts::{Kind, Part};
 use anyhow::Result;
+use parts::{Kind, Part};
 use svg::Document;
 use svg::node::element::{Group, Path, Rectangle, Style, TSpan, Text, Title};
 

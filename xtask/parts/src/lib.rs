@@ -1,11 +1,13 @@
 //! What each byte of the program belongs to: the ELF header, a program header, a function, a message or a
 //! constant. No byte is left out and none belongs to two.
 
-use crate::disassembly::InstructionSet;
+pub mod header;
+
 use anyhow::{Context, Result, bail, ensure};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
 use std::ops::Range;
+use xshell::Shell;
 
 /// Bytes that belong together.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,11 +23,17 @@ pub struct Part {
 /// What bytes can be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
+    /// The first header.
     ElfHeader,
+    /// A header of a segment.
     ProgramHeader,
+    /// Code.
     Function,
+    /// What the program says, and where.
     Message,
+    /// Other data.
     Constant,
+    /// What aligns the next part.
     Padding,
 }
 
@@ -34,11 +42,26 @@ pub enum Kind {
 const TEXT: &str = ".text.";
 const RODATA: &str = ".rodata.";
 
-/// Takes the program apart, with the help of the linker's map. The parts are in the order of the file.
+/// Builds the program, and has the linker write a map of it. `build` builds it as it ships.
+///
+/// # Errors
+/// Where it can't be built, or is another program with a map than without one.
+pub fn build_with_map(shell: &Shell, build: impl Fn() -> Result<Vec<u8>>) -> Result<(Vec<u8>, String)> {
+    let shipped = build()?;
+    // A new name each time: cargo then links anew, and so writes the map, even if nothing else has changed.
+    let folder = tempfile::tempdir()?;
+    let map = folder.path().join("map");
+    let _variable = shell.push_env("PAUSE_LINK_MAP", &map);
+    ensure!(build()? == shipped, "the program changes when the linker writes a map of it, so the map is of no use");
+    Ok((shipped, std::fs::read_to_string(map).context("the linker wrote no map")?))
+}
+
+/// Takes the program apart, with the help of the linker's map. The parts are in the order of the file. `code_size`
+/// is how many of a function's bytes are code, where the assembler has not marked that.
 ///
 /// # Errors
 /// Where a byte belongs to nothing, or to two things.
-pub fn dissect(program: &[u8], map: &str, set: &InstructionSet) -> Result<Vec<Part>> {
+pub fn dissect(program: &[u8], map: &str, code_size: impl Fn(&[u8]) -> usize) -> Result<Vec<Part>> {
     let mut parts = match program.get(4) {
         Some(&class) if class == elf::ELFCLASS32.0 => headers::<elf::FileHeader32<Endianness>>(program),
         _ => headers::<elf::FileHeader64<Endianness>>(program),
@@ -51,7 +74,7 @@ pub fn dissect(program: &[u8], map: &str, set: &InstructionSet) -> Result<Vec<Pa
         let content = program.get(start..end).context("the map is of a larger program")?;
         let constants = match section.constants {
             Some(constants) => constants,
-            None if section.name.starts_with(TEXT) => start + set.code_size(content),
+            None if section.name.starts_with(TEXT) => start + code_size(content),
             None => end,
         };
         for range in [start..constants, constants..end] {
