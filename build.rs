@@ -33,11 +33,15 @@ const LINK: [&str; 6] = [
 /// Where set, the linker writes to this file what it puts where.
 const LINK_MAP: &str = "PAUSE_LINK_MAP";
 
+/// Where set, the toolchain whose linker links: a compiler from elsewhere has none.
+const TOOLCHAIN: &str = "PAUSE_TOOLCHAIN";
+
 fn main() {
     let script = format!("{}/linker.ld", environment("CARGO_MANIFEST_DIR"));
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=linker.ld");
     println!("cargo::rerun-if-env-changed={LINK_MAP}");
+    println!("cargo::rerun-if-env-changed={TOOLCHAIN}");
 
     let (architecture, flags) = (environment("CARGO_CFG_TARGET_ARCH"), environment("CARGO_ENCODED_RUSTFLAGS"));
     let is_lost = |&&(needs_it, flag): &&(&str, &str)| {
@@ -84,8 +88,11 @@ fn environment(name: &str) -> String {
     var(name).unwrap_or_else(|_| panic!("cargo sets {name} for every build script"))
 }
 
-/// Where the toolchain that builds the program is installed.
+/// Where the toolchain that links the program is installed: as a rule, the one that builds it.
 fn sysroot() -> String {
+    if let Ok(toolchain) = var(TOOLCHAIN) {
+        return toolchain;
+    }
     let output = Command::new(environment("RUSTC")).args(["--print", "sysroot"]).output();
     String::from_utf8(output.expect("cargo names a compiler that runs").stdout).expect("a path in UTF-8").trim().into()
 }

@@ -3,14 +3,14 @@
 
 use crate::needs::{self, Needs};
 use crate::note;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
 
 /// A compiler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Compiler {
     /// The toolchain's; rustup may have fetched `core`.
     Rustup,
@@ -67,6 +67,34 @@ pub fn choose<'a>(
         note!("Debian's compiler has to {purpose}");
         needs.file(DEBIAN_SOURCE, "rust-web-src", &purpose);
         needs.file(DEBIAN_RUSTC, "rustc-web", &purpose);
+    }
+    Ok(compilers)
+}
+
+/// Has one compiler build for all targets. What it takes becomes a need.
+///
+/// # Errors
+/// Where it can't build for one of them: which, and why.
+pub fn only<'a>(
+    shell: &Shell,
+    compiler: Compiler,
+    targets: impl IntoIterator<Item = &'a str>,
+    needs: &mut Needs,
+) -> Result<BTreeMap<&'a str, Compiler>> {
+    let compilers: BTreeMap<_, _> = targets.into_iter().map(|target| (target, compiler)).collect();
+    match compiler {
+        Compiler::Rustup => {
+            for target in compilers.keys() {
+                if !has_core(shell, target)? {
+                    fetch_core(shell, target).with_context(|| format!("there is no core for {target}"))?;
+                }
+            }
+        }
+        Compiler::Debian => {
+            let purpose = "build with Debian's compiler";
+            needs.file(DEBIAN_SOURCE, "rust-web-src", purpose);
+            needs.file(DEBIAN_RUSTC, "rustc-web", purpose);
+        }
     }
     Ok(compilers)
 }
@@ -158,8 +186,12 @@ pub fn compile(
     command = match compiler {
         // The crate `syscalls` needs a nightly feature, asm_experimental_arch, on s390x and powerpc64.
         Compiler::Rustup => command.env("RUSTC_BOOTSTRAP", "syscalls"),
-        // -Zbuild-std is a nightly feature of cargo's.
-        Compiler::Debian => command.arg("-Zbuild-std=core").env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1"),
+        // -Zbuild-std is a nightly feature of cargo's. The linker is the toolchain's even so.
+        Compiler::Debian => command
+            .arg("-Zbuild-std=core")
+            .env("RUSTC", DEBIAN_RUSTC)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("PAUSE_TOOLCHAIN", sysroot),
     };
     note!("$ {command}");
     let output = command.quiet().ignore_status().output()?;

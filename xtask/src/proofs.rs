@@ -1,4 +1,5 @@
-//! The commands that prove and measure: each a crate of its own, built only when it is called for.
+//! The commands that prove and measure, and those that only some need: in crates of their own, built only when they
+//! are called for.
 
 use crate::command::{Failed, Misuse, cargo};
 use anyhow::{Context, Result, bail};
@@ -6,10 +7,12 @@ use std::ffi::{OsStr, OsString};
 use std::process::Command;
 use xshell::Shell;
 
-/// A command that proves or measures something.
+/// A command with a crate of its own. Most prove or measure something.
 pub struct Proof {
-    /// Its name, which is its package's too.
+    /// Its name, which is its executable's too.
     name: &'static str,
+    /// The package of the executable.
+    package: &'static str,
     /// What it does.
     about: &'static str,
     /// Whether Linux alone has what it takes.
@@ -18,14 +21,14 @@ pub struct Proof {
 
 #[rustfmt::skip]
 static PROOFS: &[Proof] = &[
-    Proof { name: "boot",    only_linux: true,  about: "Boot Debian's kernels under qemu and run the program's contract on each" },
-    Proof { name: "e2e",     only_linux: true,  about: "Run the image on real container hosts, each in a sandbox; needs root" },
-    Proof { name: "mutants", only_linux: true,  about: "Break the program on purpose, in every way that the tests claim to notice" },
-    Proof { name: "bench",   only_linux: true,  about: "Measure what the program costs, beside the floor and other init programs" },
-    Proof { name: "anatomy", only_linux: false, about: "Draw every byte of the program, with its disassembly, as an SVG" },
-    Proof { name: "demo",    only_linux: true,  about: "Show what pause is for: a PID namespace, orphans, and who reaps them" },
-    Proof { name: "release", only_linux: false, about: "Make a release from its tag: the image, the binaries, sums, bill of materials, provenance" },
-    Proof { name: "docs",    only_linux: true,  about: "Check what the documents claim: links, commands, and tables of numbers" },
+    Proof { name: "boot",    package: "boot",    only_linux: true,  about: "Boot Debian's kernels under qemu and run the program's contract on each" },
+    Proof { name: "e2e",     package: "e2e",     only_linux: true,  about: "Run the image on real container hosts, each in a sandbox; needs root" },
+    Proof { name: "mutants", package: "mutants", only_linux: true,  about: "Break the program on purpose, in every way that the tests claim to notice" },
+    Proof { name: "bench",   package: "bench",   only_linux: true,  about: "Measure what the program costs, beside the floor and other init programs" },
+    Proof { name: "anatomy", package: "anatomy", only_linux: false, about: "Draw every byte of the program, with its disassembly, as an SVG" },
+    Proof { name: "demo",    package: "demo",    only_linux: true,  about: "Show what pause is for: a PID namespace, orphans, and who reaps them" },
+    Proof { name: "release", package: "release", only_linux: false, about: "Make a release from its tag: the image, the binaries, sums, bill of materials, provenance" },
+    Proof { name: "docs",    package: "docs",    only_linux: true,  about: "Check what the documents claim: links, commands, and tables of numbers" },
 ];
 
 /// Adds all of them to a list of commands.
@@ -78,8 +81,8 @@ impl Proof {
             bail!(Misuse(format!("`cargo xtask {name}` works on Linux; `cargo xtask image` does here, too")));
         }
         let mut command = cargo();
-        command.args(["run", "--quiet", "--target", "host-tuple", "--package", name, "--manifest-path"]);
-        command.arg(shell.current_dir().join("Cargo.toml")).arg("--").args(arguments);
+        command.args(["run", "--quiet", "--target", "host-tuple", "--package", self.package, "--bin", name]);
+        command.arg("--manifest-path").arg(shell.current_dir().join("Cargo.toml")).arg("--").args(arguments);
         Ok(command)
     }
 }

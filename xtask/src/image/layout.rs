@@ -21,7 +21,7 @@ pub const PROGRAM: &str = "pause";
 /// What the index says of the image, unless `--annotation` says otherwise. A pull asks for the index anyway, so
 /// here this costs nothing that counts against the budget. Where the sources come from, and their revision, is
 /// for who builds the image to say: the same sources must give the same bytes wherever they are.
-const ANNOTATIONS: [(&str, &str); 5] = [
+pub const ANNOTATIONS: [(&str, &str); 5] = [
     (ANNOTATION_TITLE, "pause"),
     (ANNOTATION_DESCRIPTION, "Holds a pod's namespaces open and reaps its orphans"),
     (ANNOTATION_VERSION, env!("CARGO_PKG_VERSION")),

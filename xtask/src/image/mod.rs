@@ -11,6 +11,7 @@ use crate::seccomp::{self, Profile};
 use crate::sizes::{self, Sizes};
 use anyhow::{Result, bail, ensure};
 use contract::PULL_BUDGET;
+pub use layout::ANNOTATIONS;
 use layout::{Image, Layout, PROGRAM};
 use oci_spec::distribution::Reference;
 use std::collections::BTreeSet;
@@ -152,6 +153,11 @@ pub struct Packed {
 }
 
 impl Packed {
+    /// What each file of the folder `pause.oci` holds, by its path there.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.layout.files()
+    }
+
     /// The digest of its index, in hexadecimal.
     pub fn index(&self) -> &str {
         self.layout.index()
@@ -253,7 +259,10 @@ fn parse_annotation(text: &str) -> Result<(String, String)> {
 }
 
 /// What `--link` accepts.
-fn parse_link(text: &str) -> Result<String> {
+///
+/// # Errors
+/// Where it is no other path of the program.
+pub fn parse_link(text: &str) -> Result<String> {
     let is_plain = |part: &str| !["", ".", ".."].contains(&part);
     match text.strip_prefix('/') {
         Some(path) if path.split('/').all(is_plain) && path != PROGRAM && path.len() <= 100 => Ok(path.into()),
