@@ -17,8 +17,10 @@ pub struct Host {
     pub title: &'static str,
     /// A program of each Debian package that the host needs, and the package.
     pub packages: &'static [(&'static str, &'static str)],
-    /// The command that prints its version.
-    pub version: &'static [&'static str],
+    /// The releases of Debian that lack it.
+    pub absent_from: &'static [&'static str],
+    /// The commands that print its version, or those of its programs.
+    pub version: &'static [&'static [&'static str]],
     /// Comes to a verdict on each of its checks.
     pub checks: fn(&mut Scene) -> Result<()>,
 }
@@ -27,8 +29,8 @@ pub struct Host {
 pub struct Check {
     /// The sentence that is proven.
     pub name: &'static str,
-    /// The stand-in of which it is not true.
-    pub broken_by: Option<&'static Mutant>,
+    /// The stand-ins of which it is not true.
+    pub broken_by: &'static [&'static Mutant],
 }
 
 /// What came of a check.
@@ -36,8 +38,8 @@ pub struct Check {
 pub struct Verdict {
     /// The sentence, with the host's setting.
     pub check: String,
-    /// The name of the stand-in of which it is not true.
-    pub broken_by: Option<String>,
+    /// The names of the stand-ins of which it is not true.
+    pub broken_by: Vec<String>,
     /// What was seen instead, where it failed.
     pub failure: Option<String>,
 }
@@ -59,6 +61,8 @@ pub struct Findings {
 pub struct Scene<'a> {
     /// In a folder that is the sandbox's own.
     pub shell: &'a Shell,
+    /// Where the repository is.
+    pub repository: &'a Path,
     /// The image under test, as every host loads it.
     pub archive: &'a Path,
     /// What the next checks are about, where a host has several settings: it ends their names.
@@ -75,7 +79,7 @@ impl Scene<'_> {
         let mark = if failure.is_none() { "ok" } else { "FAILED" };
         let name = format!("{}{}", check.name, self.setting);
         note!("{mark}: {name}");
-        let broken_by = check.broken_by.map(|mutant| mutant.name.into());
+        let broken_by = check.broken_by.iter().map(|mutant| mutant.name.into()).collect();
         self.verdicts.push(Verdict { check: name, broken_by, failure });
     }
 }
@@ -85,18 +89,25 @@ impl Host {
     ///
     /// # Errors
     /// Where the host does not say which version it is.
-    pub fn run_checks(&self, shell: &Shell, archive: &Path) -> Result<Findings> {
-        let mut scene = Scene { shell, archive, setting: "", notes: Vec::new(), verdicts: Vec::new() };
+    pub fn run_checks(&self, shell: &Shell, repository: &Path, archive: &Path) -> Result<Findings> {
+        let mut scene = Scene { shell, repository, archive, setting: "", notes: Vec::new(), verdicts: Vec::new() };
         let result = (self.checks)(&mut scene);
         let Scene { verdicts, notes, .. } = scene;
-        let (program, rest) = self.version.split_first().context("a command")?;
-        let version = command::read(shell.cmd(program).args(rest))?;
-        let version = version.split_whitespace().find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
-        // What a distribution adds is not the host's.
-        let version = version.and_then(|word| word.split(['+', '~', ',']).next());
-        let version = version.context("a command that prints a version")?.to_owned();
+        let versions = self.version.iter().map(|command| version(shell, command)).collect::<Result<Vec<_>>>()?;
+        let version = versions.join(" and ");
         Ok(Findings { version, verdicts, notes, error: result.err().map(|error| format!("{error:#}")) })
     }
+}
+
+/// The version that a command prints.
+fn version(shell: &Shell, command: &[&str]) -> Result<String> {
+    let (program, rest) = command.split_first().context("a command")?;
+    let said = command::read(shell.cmd(program).args(rest))?;
+    let words = said.split_whitespace().map(|word| word.strip_prefix('v').unwrap_or(word));
+    let mut versions = words.filter(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    // What a distribution adds is not the host's.
+    let version = versions.next().and_then(|word| word.split(['+', '-', '~', ',']).next());
+    Ok(version.context("a command that prints a version")?.to_owned())
 }
 
 impl Findings {
@@ -118,7 +129,7 @@ impl Findings {
         let mut wrong: Vec<_> = self.error.iter().cloned().collect();
         let mut broke_some = false;
         for Verdict { check, broken_by, failure } in &self.verdicts {
-            let should_fail = broken_by.as_deref() == Some(mutant.name);
+            let should_fail = broken_by.iter().any(|name| name == mutant.name);
             broke_some |= should_fail;
             match failure {
                 None if should_fail => wrong.push(format!("passed \"{check}\", which it should fail")),

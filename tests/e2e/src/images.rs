@@ -2,6 +2,10 @@
 
 use anyhow::Result;
 use mutants::Mutant;
+use release::checkout::Checkout;
+use release::materials::Materials;
+use release::provenance::Parameters;
+use release::{BILL, PROVENANCE, bill, provenance, referrers};
 use std::path::PathBuf;
 use xshell::Shell;
 use xtask::build::{self, Binary};
@@ -15,6 +19,11 @@ pub const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"
 
 /// Where OpenShift looks for the program. In the archives for air-gapped nodes it is there too.
 pub const LINK: &str = "usr/bin/pod";
+
+/// Where, beside the image's archive, it is as a folder: alone, and as it is released, with bill and provenance.
+pub const LAYOUT: &str = "pause.oci";
+/// See [`LAYOUT`].
+pub const RELEASED: &str = "released";
 
 /// Makes the image itself, of all platforms. Returns its archive.
 ///
@@ -35,13 +44,33 @@ pub fn stand_in(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     pack(shell, &mutant.file_name(), &[binary])
 }
 
-/// Packs the image of these binaries, and an archive of each for air-gapped nodes. Returns the image's archive.
+/// Packs the image of these binaries, an archive of each for air-gapped nodes, and the image with what a release says
+/// about it. Returns the image's archive.
 fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     let path = shell.current_dir().join("target/e2e").join(name);
     let folder = Folder::begin(&path)?;
     image::pack(binaries, &Contents::named(REFERENCE))?.write(&folder)?;
     let linked = Contents { links: vec![LINK.into()], ..Contents::named(REFERENCE) };
     image::write_each(&folder, binaries, &linked)?;
+    write_released(shell, &folder, binaries)?;
     folder.finish(&[])?;
     Ok(path.join("pause.oci.tar"))
+}
+
+/// Writes the image with bill and provenance of these sources, tagged or not.
+fn write_released(shell: &Shell, folder: &Folder, binaries: &[Binary]) -> Result<()> {
+    let contents = Contents::named(REFERENCE);
+    let folder = Folder::begin(&folder.new_path().join(RELEASED))?;
+    image::pack(binaries, &contents)?.write(&folder)?;
+    let layout = folder.new_path().join(LAYOUT);
+    let index = referrers::index(&layout)?;
+    let materials = Materials::gather(shell, binaries)?;
+    let bill = bill::write(binaries, &materials, &index)?;
+    let parameters = Parameters { contents: &contents, builder: provenance::RELEASER };
+    let provenance = provenance::write(&parameters, &Checkout::read(shell)?, &materials, &index, &[])?;
+    folder.write(BILL, &bill, 0o644)?;
+    folder.write(PROVENANCE, &provenance, 0o644)?;
+    let attached = [(BILL, bill::MEDIA_TYPE, bill), (PROVENANCE, provenance::MEDIA_TYPE, provenance)];
+    folder.take_step(|_| referrers::attach(&layout, &index, &attached))?;
+    folder.finish(&[])
 }

@@ -7,16 +7,16 @@
 mod archive;
 mod busybox;
 mod command;
+mod debian;
 mod golden;
 mod host;
 mod hosts;
 mod images;
 mod pause;
-mod release;
 mod sandbox;
 mod visit;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use golden::{Golden, Row};
 use host::Host;
 use hosts::HOSTS;
@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use visit::visit;
 use xshell::Shell;
-use xtask::command::main_of_proof;
+use xtask::command::{Misuse, cargo, main_of_proof};
 use xtask::needs::Needs;
 use xtask::table::Table;
 use xtask::{note, platform, say};
@@ -38,7 +38,7 @@ struct Arguments {
     hosts: Vec<&'static Host>,
     /// The hosts of this release of Debian (trixie or sid, say), installed once in target/e2e [default: what this
     /// machine has]
-    #[arg(long, value_name = "NAME", value_parser = release::parse)]
+    #[arg(long, value_name = "NAME", value_parser = debian::parse)]
     release: Option<String>,
     /// Take the hosts' versions and how many checks they have, as they are now, for right
     #[arg(long)]
@@ -54,16 +54,17 @@ fn main() -> ExitCode {
 
 /// Runs the command.
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let selected = |host: &&Host| arguments.hosts.is_empty() || arguments.hosts.iter().any(|one| one.name == host.name);
-    let hosts: Vec<&Host> = HOSTS.iter().filter(selected).collect();
     platform::native()?;
-    let name = arguments.release.clone().or_else(release::of_this_machine);
+    let name = arguments.release.clone().or_else(debian::of_this_machine);
+    let hosts = select(arguments, name.as_deref())?;
     let golden = Golden::read(shell, name, arguments.bless)?;
     needs(shell, arguments, &hosts).provide(shell)?;
     let root = match &arguments.release {
-        Some(release) => release::root(shell, release)?,
+        Some(release) => debian::root(shell, release)?,
         None => PathBuf::from("/"),
     };
+    // In a sandbox, without a network, there is nothing left to build.
+    publish(shell)?;
     let image = images::image(shell)?;
     let mut stand_ins = Vec::new();
     for mutant in [&NO_REAPING, &DEAF] {
@@ -109,6 +110,29 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The hosts that are to be run, as far as the release has them.
+fn select(arguments: &Arguments, release: Option<&str>) -> Result<Vec<&'static Host>> {
+    let lacks = |host: &&Host| release.is_some_and(|release| host.absent_from.contains(&release));
+    let (chosen, release) = (&arguments.hosts, release.unwrap_or("this machine's release"));
+    if let Some(host) = chosen.iter().copied().find(lacks) {
+        bail!(Misuse(format!("{release} has no {}; a later one has it: --release trixie, say", host.title)));
+    }
+    let selected = |host: &&Host| chosen.is_empty() || chosen.iter().any(|one| one.name == host.name);
+    let (absent, hosts): (Vec<_>, Vec<_>) = HOSTS.iter().filter(selected).partition(lacks);
+    absent.iter().for_each(|host| note!("skipped: {release} has no {}", host.title));
+    Ok(hosts)
+}
+
+/// Builds the commands that publish the image.
+fn publish(shell: &Shell) -> Result<()> {
+    let manifest = shell.current_dir().join("Cargo.toml");
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--target", "host-tuple", "--package", "publish", "--bins", "--manifest-path"]);
+    let status = cargo.arg(manifest).status().context("can't start cargo")?;
+    ensure!(status.success(), "can't build `cargo xtask push`");
+    Ok(())
+}
+
 /// What the command needs, all of it.
 fn needs(shell: &Shell, arguments: &Arguments, hosts: &[&Host]) -> Needs {
     let mut command = String::from("cargo xtask e2e");
@@ -121,7 +145,7 @@ fn needs(shell: &Shell, arguments: &Arguments, hosts: &[&Host]) -> Needs {
     needs.root("give each host namespaces, mounts and cgroups of its own");
     if let Some(release) = &arguments.release {
         // The release brings the hosts.
-        release::add_needs(&mut needs, shell, release);
+        debian::add_needs(&mut needs, shell, release);
         return needs;
     }
     let (file, package) = sandbox::PACKAGE;

@@ -16,18 +16,17 @@ const REAPING: Duration = Duration::from_secs(3);
 
 /// It is where orphans go.
 const FIRST: Check =
-    Check { name: "it is process 1 of the PID namespace that the pod's containers share", broken_by: None };
+    Check { name: "it is process 1 of the PID namespace that the pod's containers share", broken_by: &[] };
 /// It adopts what the small container leaves behind.
-const ADOPTS: Check = Check { name: "it adopts the orphans that another container leaves behind", broken_by: None };
+const ADOPTS: Check = Check { name: "it adopts the orphans that another container leaves behind", broken_by: &[] };
 /// It reaps them.
-const REAPS: Check =
-    Check { name: "none of the orphans stays a zombie once it has died", broken_by: Some(&NO_REAPING) };
+const REAPS: Check = Check { name: "none of the orphans stays a zombie once it has died", broken_by: &[&NO_REAPING] };
 /// It is not killed after a grace period.
-const QUICK: Check = Check { name: "it stops before the host loses its patience and kills it", broken_by: Some(&DEAF) };
+const QUICK: Check = Check { name: "it stops before the host loses its patience and kills it", broken_by: &[&DEAF] };
 /// It ends by itself.
-const STATUS: Check = Check { name: "its exit status is 0 after SIGTERM", broken_by: Some(&DEAF) };
+const STATUS: Check = Check { name: "its exit status is 0 after SIGTERM", broken_by: &[&DEAF] };
 /// It says why it ended.
-const LOG: Check = Check { name: "its log ends with what it says on SIGTERM", broken_by: Some(&DEAF) };
+const LOG: Check = Check { name: "its log ends with what it says on SIGTERM", broken_by: &[&DEAF] };
 
 /// Checks that pause is where a pod's orphans go, and that it reaps them. `pause` is its process number in the
 /// sandbox, and `make_orphans` runs [`MAKE_ORPHANS`](crate::busybox::MAKE_ORPHANS) in another container of the pod.

@@ -13,16 +13,18 @@
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, wait};
-use nix::unistd::{pivot_root, setsid};
+use nix::unistd::{chdir, pivot_root, setsid};
 use procfs::process::Process;
-use std::env::{args_os, current_dir, set_current_dir};
-use std::ffi::{OsStr, OsString};
+use std::env::{args_os, current_dir, set_current_dir, var_os};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, exit};
@@ -39,6 +41,9 @@ pub const PACKAGE: (&str, &str) = ("ip", "iproute2");
 
 /// Where programs are.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The variable that tells a sandbox's processes where the mount namespace outside of it is.
+const OUTSIDE: &str = "PAUSE_E2E_OUTSIDE";
 
 /// As arguments, they turn this executable into a process of a sandbox. The root and the command follow.
 const KEEPER: &str = "--sandbox-keeper";
@@ -87,6 +92,27 @@ pub fn read(shell: &Shell, root: &Path, command: &[&OsStr]) -> Result<String> {
     Ok(output)
 }
 
+/// A cargo that has the sandbox's network and processes, and the files and the variables of the machine outside, where
+/// there is all that it takes to build. It runs in a folder there.
+///
+/// # Errors
+/// Where this is no sandbox.
+pub fn outside(folder: &Path) -> Result<Command> {
+    let namespace = File::open(var_os(OUTSIDE).context("this is no sandbox")?)?;
+    let folder = CString::new(folder.as_os_str().as_bytes())?;
+    let variables = Process::new(1)?.environ()?;
+    let mut command = Command::new(variables.get(OsStr::new("CARGO")).context("cargo runs this command")?);
+    command.env_clear().envs(&variables).stdin(Stdio::null());
+    // SAFETY: system calls only, which is all that is safe between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            setns(&namespace, CloneFlags::CLONE_NEWNS)?;
+            Ok(chdir(folder.as_c_str())?)
+        });
+    }
+    Ok(command)
+}
+
 /// Becomes a process of a sandbox, where this executable was started as one. Does not return then.
 pub fn run_if_asked() {
     let words: Vec<OsString> = args_os().skip(1).collect();
@@ -128,6 +154,7 @@ fn keep(root: &Path, command: &[OsString]) -> Result<i32> {
 
 /// Sets the place up, and reaps until the command ends. Returns its exit status. Runs as PID 1.
 fn init(root: &Path, command: &[OsString]) -> Result<i32> {
+    let outside = File::open("/proc/self/ns/mnt")?;
     unshare(
         CloneFlags::CLONE_NEWNS
             | CloneFlags::CLONE_NEWNET
@@ -153,6 +180,7 @@ fn init(root: &Path, command: &[OsString]) -> Result<i32> {
         .current_dir(repository)
         .env_clear()
         .envs([("PATH", PATH), ("HOME", "/root")])
+        .env(OUTSIDE, format!("/proc/1/fd/{}", outside.as_raw_fd()))
         .stdin(Stdio::null())
         .spawn()?;
     let is_child = |pid: nix::unistd::Pid| pid.as_raw().cast_unsigned() == child.id();

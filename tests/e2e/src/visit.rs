@@ -4,7 +4,7 @@ use crate::host::{Findings, Host};
 use crate::{hosts, sandbox};
 use anyhow::{Context, Result, bail};
 use harness::wait;
-use std::env::{args_os, set_current_dir};
+use std::env::{args_os, current_dir, set_current_dir};
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
@@ -49,8 +49,9 @@ pub fn run_if_asked() {
 fn report(words: &[OsString]) -> Result<()> {
     let [host, archive] = words else { bail!("a host and an archive") };
     let host = hosts::parse(host.to_str().context("a host's name")?)?;
+    let repository = current_dir()?;
     set_current_dir(FOLDER)?;
     wait::set_patience(PATIENCE);
-    let findings = host.run_checks(&Shell::new()?, Path::new(archive))?;
+    let findings = host.run_checks(&Shell::new()?, &repository, Path::new(archive))?;
     Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&findings)?)?)
 }

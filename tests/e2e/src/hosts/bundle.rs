@@ -21,7 +21,8 @@ pub const CRUN: Host = Host {
     name: "crun",
     title: "crun",
     packages: &[("crun", "crun"), ("skopeo", "skopeo"), ("umoci", "umoci")],
-    version: &["crun", "--version"],
+    absent_from: &[],
+    version: &[&["crun", "--version"]],
     checks: |scene| checks(scene, "crun"),
 };
 /// One row of the table.
@@ -29,18 +30,19 @@ pub const RUNC: Host = Host {
     name: "runc",
     title: "runc",
     packages: &[("runc", "runc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
-    version: &["runc", "--version"],
+    absent_from: &[],
+    version: &[&["runc", "--version"]],
     checks: |scene| checks(scene, "runc"),
 };
 
 const LOCKED: Check = Check {
     name: "it runs as user 65535, without capabilities or new privileges, and needs what its seccomp profile allows",
-    broken_by: None,
+    broken_by: &[],
 };
-const INTERRUPT: Check = Check { name: "its exit status is 0 after SIGINT", broken_by: None };
-const KILL: Check = Check { name: "its exit status is 137 after SIGKILL", broken_by: None };
+const INTERRUPT: Check = Check { name: "its exit status is 0 after SIGINT", broken_by: &[] };
+const KILL: Check = Check { name: "its exit status is 137 after SIGKILL", broken_by: &[] };
 const LINKED: Check =
-    Check { name: "the archive for an air-gapped node has it under a second name, which runs", broken_by: None };
+    Check { name: "the archive for an air-gapped node has it under a second name, which runs", broken_by: &[] };
 
 /// A call that the profile allows, and the program's exit status if it didn't.
 const MISSED: (&str, i32) = ("rt_sigaction", 2);

@@ -28,15 +28,16 @@ pub const HOST: Host = Host {
     name: "containerd",
     title: "containerd, with its CRI",
     packages: &[("containerd", "containerd"), ("runc", "runc"), ("/usr/lib/cni/bridge", "containernetworking-plugins")],
-    version: &["containerd", "--version"],
+    absent_from: &[],
+    version: &[&["containerd", "--version"]],
     checks,
 };
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
 
 const NOT_READY: Check =
-    Check { name: "SIGTERM to the sandbox's process makes the pod sandbox NotReady", broken_by: Some(&DEAF) };
-const STOPPED: Check = Check { name: "StopPodSandbox stops a pod sandbox whose process runs", broken_by: None };
+    Check { name: "SIGTERM to the sandbox's process makes the pod sandbox NotReady", broken_by: &[&DEAF] };
+const STOPPED: Check = Check { name: "StopPodSandbox stops a pod sandbox whose process runs", broken_by: &[] };
 
 /// The pods' network: an address each, and no way out.
 const NETWORK: &str = r#"{

@@ -21,16 +21,17 @@ pub const HOST: Host = Host {
     name: "docker",
     title: "Docker",
     packages: &[("dockerd", "docker.io"), ("runc", "runc"), ("nginx", "nginx-light")],
-    version: &["dockerd", "--version"],
+    absent_from: &[],
+    version: &[&["dockerd", "--version"]],
     checks,
 };
 
 const NGINX: &str = "localhost/nginx:e2e";
 
 const PAGE: Check =
-    Check { name: "nginx in one container shows the page of another, which it finds on localhost", broken_by: None };
+    Check { name: "nginx in one container shows the page of another, which it finds on localhost", broken_by: &[] };
 const WITHOUT: Check =
-    Check { name: "without it, with sleep as process 1, a dead orphan stays a zombie", broken_by: None };
+    Check { name: "without it, with sleep as process 1, a dead orphan stays a zombie", broken_by: &[] };
 
 /// nginx passes on what the application says.
 const CONFIGURATION: &str = "user root; daemon off; pid /tmp/pid; error_log stderr;

@@ -6,13 +6,22 @@ mod cri;
 mod docker;
 mod podman;
 mod registry;
+mod signing;
 
 use crate::host::Host;
 use anyhow::{Result, bail};
 
 /// Every host, in the order in which they run.
-pub static HOSTS: &[Host] =
-    &[bundle::CRUN, bundle::RUNC, containerd::HOST, docker::HOST, podman::HOST, podman::ROOTLESS, registry::HOST];
+pub static HOSTS: &[Host] = &[
+    bundle::CRUN,
+    bundle::RUNC,
+    containerd::HOST,
+    docker::HOST,
+    podman::HOST,
+    podman::ROOTLESS,
+    registry::HOST,
+    signing::HOST,
+];
 
 /// The host of that name; the parser of `--host`.
 ///

@@ -14,15 +14,22 @@ use xshell::{Cmd, Shell};
 use xtask::seccomp;
 
 /// One row of the table.
-pub const HOST: Host =
-    Host { name: "podman", title: "podman", packages: PACKAGES, version: &["podman", "--version"], checks };
+pub const HOST: Host = Host {
+    name: "podman",
+    title: "podman",
+    packages: PACKAGES,
+    absent_from: &[],
+    version: &[&["podman", "--version"]],
+    checks,
+};
 
 /// One row of the table.
 pub const ROOTLESS: Host = Host {
     name: "rootless",
     title: "podman, rootless",
     packages: &[PACKAGES[0], PACKAGES[1], PACKAGES[2], ("newuidmap", "uidmap"), ("skopeo", "skopeo")],
-    version: &["podman", "--version"],
+    absent_from: &[],
+    version: &[&["podman", "--version"]],
     checks: check_rootless,
 };
 
@@ -56,13 +63,12 @@ spec:
     )
 }
 
-const SHARED: Check =
-    Check { name: "the pod's other container is in its PID, IPC and UTS namespaces", broken_by: None };
+const SHARED: Check = Check { name: "the pod's other container is in its PID, IPC and UTS namespaces", broken_by: &[] };
 const VERSION: Check = Check {
     name: "run with the one argument -v by user 999, as kubeadm does it, it says its version and is done",
-    broken_by: None,
+    broken_by: &[],
 };
-const READABLE: Check = Check { name: "skopeo reads the archive for a user who is not root", broken_by: None };
+const READABLE: Check = Check { name: "skopeo reads the archive for a user who is not root", broken_by: &[] };
 
 const CONFIGURATION: &str = "/etc/containers/containers.conf";
 

@@ -4,12 +4,17 @@ use super::containerd;
 use super::podman::{self, Podman, SHARE};
 use crate::command::{self, Foreground, read};
 use crate::host::{Check, Host, Scene};
-use crate::images::REFERENCE;
-use crate::pause;
+use crate::images::{LAYOUT, REFERENCE, RELEASED};
+use crate::{pause, sandbox};
 use anyhow::{Context, Result, ensure};
+use mutants::{DEAF, NO_REAPING};
+use release::{bill, provenance};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
+use std::process::Output;
 use xshell::{Shell, cmd};
+use xtask::note;
 
 /// One row of the table.
 pub const HOST: Host = Host {
@@ -24,12 +29,16 @@ pub const HOST: Host = Host {
         ("docker-registry", "docker-registry"),
         ("skopeo", "skopeo"),
     ],
-    version: &["docker-registry", "--version"],
+    absent_from: &[],
+    version: &[&["docker-registry", "--version"]],
     checks,
 };
 
 /// What the image is called there.
-const REMOTE: &str = concat!("127.0.0.1:5000/pause:", env!("CARGO_PKG_VERSION"));
+pub const REMOTE: &str = concat!("127.0.0.1:5000/pause:", env!("CARGO_PKG_VERSION"));
+
+/// Where it keeps what it has.
+pub const STORAGE: &str = "/tmp/registry";
 
 /// Where the registry says which requests it served.
 const LOG: &str = "/tmp/registry.log";
@@ -39,40 +48,115 @@ storage: { filesystem: { rootdirectory: /tmp/registry } }
 http: { addr: '127.0.0.1:5000' }
 ";
 
-const SAME: Check =
-    Check { name: "the index and all blobs, pushed and pulled back, have the same digests", broken_by: None };
-const CHOICE: Check = Check { name: "containerd pulls this machine's platform: the program runs", broken_by: None };
-const EVERY: Check = Check {
-    name: "podman and containerd pull any platform that they are asked for, with its program",
-    broken_by: None,
+const SAME: Check = Check {
+    name: "the index and all blobs, pushed by `cargo xtask push` and pulled back, have the same digests",
+    broken_by: &[],
+};
+/// What a registry gives is what these sources make.
+pub const EQUAL: Check = Check {
+    name: "`cargo xtask verify` says that what is there equals what these sources make",
+    broken_by: &[&NO_REAPING, &DEAF],
+};
+const CHOICE: Check = Check { name: "containerd pulls this machine's platform: the program runs", broken_by: &[] };
+const EVERY: Check =
+    Check { name: "podman and containerd pull any platform that they are asked for, with its program", broken_by: &[] };
+const LISTED: Check =
+    Check { name: "bill and provenance, pushed beside it, are listed under the index's digest", broken_by: &[] };
+const NO_MORE: Check = Check {
+    name: "a pull takes the same requests and bytes with bill and provenance beside the image",
+    broken_by: &[],
 };
 
 fn checks(scene: &mut Scene) -> Result<()> {
-    let (shell, archive) = (scene.shell, scene.archive);
-    fs::write("/tmp/registry.yaml", CONFIGURATION)?;
-    let registry = Foreground::start(cmd!(shell, "docker-registry serve /tmp/registry.yaml"), "registry")?;
-    registry.wait_until_up(|| command::succeeds(cmd!(shell, "busybox wget -q -O - http://127.0.0.1:5000/v2/")))?;
-
-    let copy = ["--insecure-policy", "copy", "--quiet", "--all"];
-    read(cmd!(shell, "skopeo {copy...} --dest-tls-verify=false oci-archive:{archive}:{REFERENCE} docker://{REMOTE}"))?;
-    read(cmd!(shell, "skopeo {copy...} --src-tls-verify=false docker://{REMOTE} oci:back:{REFERENCE}"))?;
+    let shell = scene.shell;
+    let _registry = start(shell)?;
+    let pushed = push(scene, LAYOUT)?;
+    let copy = ["--insecure-policy", "copy", "--quiet", "--all", "--src-tls-verify=false"];
+    read(cmd!(shell, "skopeo {copy...} docker://{REMOTE} oci:back:{REFERENCE}"))?;
     scene.check(&SAME, compare(scene));
+    let equal = verify(scene, REMOTE)?;
+    scene.check(&EQUAL, equal.status.success().then_some(()).with_context(|| format!("it says {}", said(&equal))));
 
     let podman = Podman::new(scene, &[])?;
-    let traffic = Traffic::begin()?;
-    podman.run(&["pull", "--quiet", "--tls-verify=false", REMOTE])?;
-    scene.notes.push(traffic.end("podman")?);
+    let by_podman = Traffic::of(|| podman.run(&["pull", "--quiet", "--tls-verify=false", REMOTE]))?;
+    scene.notes.push(by_podman.describe("podman"));
     podman.load_busybox()?;
     podman.run(&["pod", "create", "--name", "pod", "--infra-image", REMOTE, "--share", SHARE])?;
     podman.check_pod(scene)?;
 
     let _daemon = containerd::start(shell)?;
-    let traffic = Traffic::begin()?;
-    read(cmd!(shell, "ctr images pull --plain-http {REMOTE}"))?;
-    scene.notes.push(traffic.end("containerd")?);
+    let by_containerd = Traffic::of(|| read(cmd!(shell, "ctr images pull --plain-http {REMOTE}")))?;
+    scene.notes.push(by_containerd.describe("containerd"));
     let said = read(cmd!(shell, "ctr run --rm {REMOTE} version /pause -v"));
     scene.check(&CHOICE, said.and_then(|said| pause::check_version(&said)));
+
+    let released = push(scene, &format!("{RELEASED}/{LAYOUT}"))?;
+    scene.check(&LISTED, check_listed(shell, &pushed, &released));
+    podman.run(&["image", "rm", "--force", REMOTE])?;
+    read(cmd!(shell, "ctr images rm --sync {REMOTE}"))?;
+    let later = [
+        (by_podman, Traffic::of(|| podman.run(&["pull", "--quiet", "--tls-verify=false", REMOTE]))?),
+        (by_containerd, Traffic::of(|| read(cmd!(shell, "ctr images pull --plain-http {REMOTE}")))?),
+    ];
+    let same = later.iter().all(|(before, after)| before == after);
+    scene.check(&NO_MORE, same.then_some(()).with_context(|| format!("before and after: {later:?}")));
+    podman.run(&["image", "rm", "--force", REMOTE])?;
     scene.check(&EVERY, pull_every_platform(shell, &podman));
+    Ok(())
+}
+
+/// Starts a registry.
+///
+/// # Errors
+/// Where it does not come up.
+pub fn start(shell: &Shell) -> Result<Foreground> {
+    fs::write("/tmp/registry.yaml", CONFIGURATION)?;
+    let registry = Foreground::start(cmd!(shell, "docker-registry serve /tmp/registry.yaml"), "registry")?;
+    registry.wait_until_up(|| command::succeeds(cmd!(shell, "busybox wget -q -O - http://127.0.0.1:5000/v2/")))?;
+    Ok(registry)
+}
+
+/// Pushes a layout that is beside the image's archive. Returns the image's name with its digest.
+///
+/// # Errors
+/// Where that fails.
+pub fn push(scene: &Scene, layout: &str) -> Result<String> {
+    let layout = scene.archive.with_file_name(layout);
+    let output = xtask(scene, &["push".as_ref(), "--image".as_ref(), layout.as_os_str(), REMOTE.as_ref()])?;
+    ensure!(output.status.success(), "the push failed: {}", said(&output));
+    Ok(String::from_utf8(output.stdout)?.lines().last().context("the push says a digest")?.into())
+}
+
+/// Compares what the registry has with what these sources make.
+///
+/// # Errors
+/// Where that can't be done.
+pub fn verify(scene: &Scene, reference: &str) -> Result<Output> {
+    xtask(scene, &["verify".as_ref(), reference.as_ref()])
+}
+
+/// Runs a command of this repository's, outside but for the network.
+fn xtask(scene: &Scene, arguments: &[&OsStr]) -> Result<Output> {
+    note!("$ cargo xtask {}", arguments.join(" ".as_ref()).display());
+    Ok(sandbox::outside(scene.repository)?.arg("xtask").args(arguments).output()?)
+}
+
+/// What a command said, all of it.
+pub fn said(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text)).concat()
+}
+
+/// Looks for what is said about an image, as a client does where the registry has no list of its own: under a tag
+/// that is made of the digest.
+fn check_listed(shell: &Shell, pushed: &str, released: &str) -> Result<()> {
+    ensure!(pushed == released, "the index was {pushed} and is {released}");
+    let (_, digest) = pushed.split_once('@').context("the name has a digest")?;
+    let tag = digest.replace(':', "-");
+    let list = read(cmd!(shell, "skopeo inspect --raw --tls-verify=false docker://127.0.0.1:5000/pause:{tag}"))?;
+    let list: Value = serde_json::from_str(&list)?;
+    let types = list["manifests"].as_array().into_iter().flatten();
+    let types: Vec<_> = types.filter_map(|manifest| manifest["artifactType"].as_str()).collect();
+    ensure!(types == [bill::MEDIA_TYPE, provenance::MEDIA_TYPE], "there are {types:?}");
     Ok(())
 }
 
@@ -122,29 +206,34 @@ fn compare(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// What the registry serves from some moment on.
+/// What the registry serves to a client.
+#[derive(Debug, PartialEq, Eq)]
 struct Traffic {
-    begin: usize,
+    requests: usize,
+    bytes: u64,
 }
 
 impl Traffic {
-    fn begin() -> Result<Self> {
-        Ok(Self { begin: fs::read_to_string(LOG)?.len() })
-    }
-
-    /// Says how much it was.
-    fn end(self, client: &str) -> Result<String> {
+    /// Measures what a pull takes.
+    fn of(pull: impl FnOnce() -> Result<String>) -> Result<Self> {
+        let begin = fs::read_to_string(LOG)?.len();
+        pull()?;
         let log = fs::read_to_string(LOG)?;
-        let served = log[self.begin..].lines().filter_map(|line| {
+        let served = log[begin..].lines().filter_map(|line| {
             // The combined log format of web servers: … "GET /v2/ HTTP/1.1" 200 2 "" "client".
             let (_, answer) = line.split_once(" HTTP/1.1\" ")?;
             answer.split_whitespace().nth(1)?.parse::<u64>().ok()
         });
         let sizes: Vec<u64> = served.collect();
         ensure!(!sizes.is_empty(), "the registry's log has no request");
-        let (requests, bytes) = (sizes.len(), sizes.iter().sum::<u64>());
-        Ok(format!(
+        Ok(Self { requests: sizes.len(), bytes: sizes.iter().sum() })
+    }
+
+    /// Says how much it is.
+    fn describe(&self, client: &str) -> String {
+        let Self { requests, bytes } = self;
+        format!(
             "a pull by {client} takes {requests} requests and {bytes} bytes of content (upstream's image: about 320,000)"
-        ))
+        )
     }
 }

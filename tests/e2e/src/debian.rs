@@ -55,7 +55,11 @@ pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
     let mirror =
         cmd!(shell, "apt-get indextargets --format $(REPO_URI)").args(["Created-By: Packages"]).quiet().read()?;
     let mirror = mirror.lines().next().context("this machine's apt knows no mirror of Debian")?;
-    let hosts = HOSTS.iter().flat_map(|host| host.packages).chain([&busybox::PACKAGE, &sandbox::PACKAGE]);
+    let hosts = HOSTS
+        .iter()
+        .filter(|host| !host.absent_from.contains(&release))
+        .flat_map(|host| host.packages)
+        .chain([&busybox::PACKAGE, &sandbox::PACKAGE]);
     let packages: BTreeSet<&str> = hosts.map(|(_, package)| *package).chain(PACKAGES).collect();
     let packages = Vec::from_iter(packages).join(",");
     note!("Installing Debian's {release} in {}, which takes some minutes once", path.display());
