@@ -285,7 +285,8 @@ struct Child<'a> {
 
 impl Child<'_> {
     /// Starts it, in new namespaces if the flags say so, and waits until it is the program. Until then it uses this
-    /// process's memory: a copy would take longer to make than some programs take to start.
+    /// process's memory: a copy would take longer to make than some programs take to start. One that is to stop before
+    /// gets a copy, for nobody could wake it up otherwise.
     ///
     /// # Safety
     /// As of [`fork`].
@@ -294,7 +295,8 @@ impl Child<'_> {
             // SAFETY: it points to a `Child`, and this is its process.
             unsafe { (*child.cast::<Child>()).become_program() }
         }
-        let flags = flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let borrow = if self.stopped { 0 } else { libc::CLONE_VM | libc::CLONE_VFORK };
+        let flags = flags | borrow | libc::SIGCHLD;
         let child = (&raw const *self).cast_mut().cast();
         // SAFETY: the stack is the child's alone, and all that it reads outlives its use of it.
         unsafe { libc::clone(run, stack.as_mut_ptr_range().end.cast(), flags, child) }
