@@ -19,6 +19,7 @@ use oci_spec::image::Descriptor;
 use serde_json::Value;
 use xtask::build::Binary;
 use xtask::digest::sha256;
+use xtask::image::LICENSES;
 
 /// Its media type.
 pub const MEDIA_TYPE: &str = "application/vnd.cyclonedx+json";
@@ -66,7 +67,7 @@ pub fn write(binaries: &[Binary], materials: &Materials, index: &Descriptor) -> 
     }
 
     let mut program = component(Classification::Application, "pause", VERSION);
-    program.licenses = Some(licenses(env!("CARGO_PKG_LICENSE"))?);
+    program.licenses = Some(licenses(LICENSES)?);
     program.purl = Some(Purl::new("oci", "pause", index.digest().as_ref())?);
     let mut files = Vec::new();
     for binary in binaries {

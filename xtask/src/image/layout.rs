@@ -18,6 +18,10 @@ use std::str::FromStr;
 /// The program's path in the image, from its root.
 pub const PROGRAM: &str = "pause";
 
+/// What the binary is under, as an SPDX expression: these sources' own licences, under which `core` and the crate
+/// `linux-raw-sys` are too, and that of the crate `syscalls`.
+pub const LICENSES: &str = concat!("(", env!("CARGO_PKG_LICENSE"), ") AND BSD-2-Clause");
+
 /// What the index says of the image, unless `--annotation` says otherwise. A pull asks for the index anyway, so
 /// here this costs nothing that counts against the budget. Where the sources come from, and their revision, is
 /// for who builds the image to say: the same sources must give the same bytes wherever they are.
@@ -25,7 +29,7 @@ pub const ANNOTATIONS: [(&str, &str); 5] = [
     (ANNOTATION_TITLE, "pause"),
     (ANNOTATION_DESCRIPTION, "Holds a pod's namespaces open and reaps its orphans"),
     (ANNOTATION_VERSION, env!("CARGO_PKG_VERSION")),
-    (ANNOTATION_LICENSES, env!("CARGO_PKG_LICENSE")),
+    (ANNOTATION_LICENSES, LICENSES),
     (ANNOTATION_BASE_IMAGE_NAME, "scratch"),
 ];
 

@@ -11,7 +11,7 @@ use crate::seccomp::{self, Profile};
 use crate::sizes::{self, Sizes};
 use anyhow::{Result, bail, ensure};
 use contract::PULL_BUDGET;
-pub use layout::ANNOTATIONS;
+pub use layout::{ANNOTATIONS, LICENSES};
 use layout::{Image, Layout, PROGRAM};
 use oci_spec::distribution::Reference;
 use std::collections::BTreeSet;
