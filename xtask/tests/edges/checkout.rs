@@ -3,6 +3,7 @@
 use crate::Case;
 use crate::place::{Place, Skip, clear, original, run, whole};
 use anyhow::{Result, ensure};
+use std::collections::BTreeSet;
 use std::fs;
 use xtask::platform;
 
@@ -15,7 +16,11 @@ pub const CASES: &[Case] = &[
     ("--against is a path from where one is, and may hold a blank, = and ;", against_any_path),
     ("where all cases fail, the filter is not blamed", all_fail),
     ("the host's linker takes a comma in the repository's path", comma),
+    ("making the image compiles no more crates than a user should wait for", few_crates),
 ];
+
+/// How many crates the README's first command may compile on a machine that has none of them.
+const CRATES: usize = 85;
 
 /// A case that is quick, and needs no namespaces.
 const QUICK: &str = "as another process, it prints a line that begins with its name";
@@ -99,5 +104,15 @@ fn comma(place: &Place) -> Result<()> {
     }
     let build = ["build", "--quiet", "--release", "--bin", "pause", "--target", "host-tuple"];
     run(place.cargo(&build).current_dir(&folder))?.passes()?;
+    Ok(())
+}
+
+fn few_crates(place: &Place) -> Result<()> {
+    // What makes an image is more on one system than on another; this is what it is on this one.
+    let tree = ["tree", "--quiet", "--package", "xtask", "--edges", "normal,build", "--prefix", "none", "--no-dedupe"];
+    let tree =
+        run(&mut place.cargo(&[&tree[..], &["--format", "{p}", "--target", "host-tuple"]].concat()))?.passes()?;
+    let crates: BTreeSet<_> = tree.stdout.lines().collect();
+    ensure!((2..=CRATES).contains(&crates.len()), "{} crates, not {CRATES} at most: {crates:?}", crates.len());
     Ok(())
 }
