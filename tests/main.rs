@@ -5,7 +5,8 @@
 
 use anyhow::{Context, Result};
 use libtest_mimic::Arguments;
-use std::process::ExitCode;
+use std::panic;
+use std::process::{ExitCode, exit};
 use xtask::note;
 use xtask::platform;
 use xtask::test::{Order, Program};
@@ -16,6 +17,7 @@ const MISUSED: u8 = 2;
 fn main() -> ExitCode {
     harness::assistant::run_if_asked();
     harness::process::end_with_its_reader();
+    end_where_nothing_can_be_written();
     let arguments = Arguments::from_args();
     let order = match order() {
         Ok(order) => order,
@@ -38,6 +40,18 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+/// What runs the trials panics where it can't print. That is the user's disk, and no fault of a case.
+fn end_where_nothing_can_be_written() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| match panic.location() {
+        Some(place) if place.file().contains("libtest-mimic") => {
+            note!("can't write to standard output");
+            exit(1);
+        }
+        _ => report(panic),
+    }));
 }
 
 /// What is tested.

@@ -23,10 +23,10 @@ pub const CASES: &[Case] = &[
 const CRATES: usize = 85;
 
 /// A case that is quick, and needs no namespaces.
-const QUICK: &str = "as another process, it prints a line that begins with its name";
+pub const QUICK: &str = "as another process, it prints a line that begins with its name";
 
 /// Fails where the tests can't be run here.
-fn on_linux() -> Result<()> {
+pub fn on_linux() -> Result<()> {
     ensure!(platform::native().is_ok(), Skip("the tests run programs for Linux, on Linux".into()));
     Ok(())
 }

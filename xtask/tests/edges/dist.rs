@@ -1,6 +1,7 @@
 //! What can be in the way of the image, where it is written and where the command speaks.
 
 use crate::Case;
+use crate::checkout::{QUICK, on_linux};
 use crate::place::{Place, Run, Skip, as_somebody, clear, link, namespaces, nothing_left, run, set_mode, whole};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
@@ -10,6 +11,7 @@ use std::process::{Command, Stdio};
 pub const CASES: &[Case] = &[
     ("nobody reads standard output any more: the image is written", no_reader),
     ("standard output is full: the image is written, and that is said", full_output),
+    ("standard output is full: the tests fail, and that is said without a backtrace", full_results),
     ("standard error is full, or nobody reads it: the image is written", no_errors),
     ("dist is a file", a_file),
     ("dist is a link that leads nowhere", a_link_to_nowhere),
@@ -49,6 +51,15 @@ fn full_output(place: &Place) -> Result<()> {
     Run { status: output.status, stdout: String::new(), stderr }
         .fails(1, &["can't write to standard output: No space"])?;
     whole(&place.dist())?;
+    Ok(())
+}
+
+fn full_results(place: &Place) -> Result<()> {
+    on_linux()?;
+    let output = place.xtask(&["test", "--platform", place.platform, QUICK]).stdout(full_device()?).output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(stderr.contains("can't write to standard output") && !stderr.contains("panicked"), "{stderr}");
+    Run { status: output.status, stdout: String::new(), stderr }.fails(1, &["the tests failed"])?;
     Ok(())
 }
 
