@@ -3,15 +3,35 @@
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use procfs::process::{ProcState, Process};
+use std::ffi::c_int;
 use std::fs;
 
-/// The signals that a process handles, and those that it blocks, as masks.
+/// The signals that a process handles, those that it blocks, and those that are on their way, as masks.
 #[derive(Clone, Copy, Debug)]
 pub struct Signals {
     /// Those with a handler: `SigCgt`.
     pub caught: u64,
     /// Those that are blocked: `SigBlk`.
     pub blocked: u64,
+    /// Those that were sent to the process and not delivered yet: `ShdPnd`.
+    pub pending: u64,
+}
+
+impl Signals {
+    /// Whether a signal that is sent now reaches a handler: there is one, or the signal is blocked until there is.
+    pub fn will_handle(&self, signal: c_int) -> bool {
+        (self.caught | self.blocked) & bit(signal) != 0
+    }
+
+    /// Whether a signal is on its way.
+    pub fn is_pending(&self, signal: c_int) -> bool {
+        self.pending & bit(signal) != 0
+    }
+}
+
+/// A signal's place in a mask.
+fn bit(signal: c_int) -> u64 {
+    1 << (signal - 1)
 }
 
 /// What a process does with signals.
@@ -25,7 +45,7 @@ pub fn signals(pid: i32) -> Result<Signals> {
         let line = status.lines().find_map(|line: &str| line.strip_prefix(name));
         u64::from_str_radix(line.unwrap_or_default().trim(), 16).context("the kernel shows no signal masks")
     };
-    Ok(Signals { caught: set("SigCgt:")?, blocked: set("SigBlk:")? })
+    Ok(Signals { caught: set("SigCgt:")?, blocked: set("SigBlk:")?, pending: set("ShdPnd:")? })
 }
 
 /// Whether a process has all of pause's handlers in place: a signal that comes before that is lost, if it is PID 1.

@@ -161,7 +161,9 @@ impl Drop for Running {
             // SAFETY: the process is this one's child and not yet waited for.
             unsafe {
                 libc::kill(self.pid, libc::SIGKILL);
-                libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+                let mut status = 0;
+                // A tracer is also told of a stop that came before.
+                while libc::waitpid(self.pid, &mut status, 0) == self.pid && libc::WIFSTOPPED(status) {}
             }
         }
     }

@@ -60,6 +60,8 @@ pub struct Start {
     pub pending: Option<c_int>,
     /// Have that many children that died already.
     pub dead_children: usize,
+    /// Have that many children that sleep until they are killed.
+    pub sleeping_children: usize,
     /// Resource limits.
     pub limits: Vec<(u32, u64)>,
     /// Have a child that makes orphans on command.
@@ -96,6 +98,7 @@ impl Start {
             ignore: false,
             pending: None,
             dead_children: 0,
+            sleeping_children: 0,
             limits: Vec::new(),
             assistant: false,
             wrapper: Vec::new(),
@@ -176,6 +179,7 @@ impl Start {
             ignore: self.ignore,
             pending: self.pending,
             dead_children: self.dead_children,
+            sleeping_children: self.sleeping_children,
             limits: &self.limits,
             privileges: self.privileges,
             root: root.as_ref(),
@@ -275,6 +279,7 @@ struct Child<'a> {
     ignore: bool,
     pending: Option<c_int>,
     dead_children: usize,
+    sleeping_children: usize,
     limits: &'a [(u32, u64)],
     privileges: Privileges,
     root: Option<&'a Root>,
@@ -359,6 +364,13 @@ impl Child<'_> {
                     }
                 }
             }
+            for _ in 0..self.sleeping_children {
+                match fork() {
+                    0 => sleep(),
+                    -1 => libc::_exit(125),
+                    _ => {}
+                }
+            }
             for (target, stream) in self.streams.iter().enumerate() {
                 match stream {
                     Some(stream) => libc::dup2(*stream, target as c_int),
@@ -369,7 +381,8 @@ impl Child<'_> {
                 set_dispositions(libc::SIG_IGN);
             }
             if self.block || self.pending.is_some() {
-                set_mask(u64::MAX);
+                // A tracer can't do without SIGTRAP.
+                set_mask(if self.traced { !(1 << (libc::SIGTRAP - 1)) } else { u64::MAX });
             }
             if let Some(signal) = self.pending {
                 libc::raise(signal);
@@ -404,6 +417,20 @@ impl Child<'_> {
 unsafe fn fork() -> c_int {
     // SAFETY: without a stack of its own the child goes on here, as after fork.
     unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0) as c_int }
+}
+
+/// Sleeps until it is killed, and keeps no file open that somebody may wait for the end of.
+///
+/// # Safety
+/// Only in a process of its own.
+unsafe fn sleep() -> ! {
+    // SAFETY: system calls without memory.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0);
+        loop {
+            libc::pause();
+        }
+    }
 }
 
 /// Sets the disposition of every signal, also of the two that the C library keeps for itself.

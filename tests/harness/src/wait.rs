@@ -18,21 +18,26 @@ pub fn set_patience(seconds: u64) {
     PATIENCE.store(seconds, Relaxed);
 }
 
-/// Waits until something is so, looking as often as `interval` says, or all the time where that is zero. Returns
-/// whether it became so within `limit`.
+/// How soon to look again at first.
+const FIRST: Duration = Duration::from_micros(10);
+
+/// Waits until something is so, looking as often as `interval` says and at first more often, or all the time where that
+/// is zero. Returns whether it became so within `limit`.
 ///
 /// # Errors
 /// Where that can't be known.
 pub fn within(limit: Duration, interval: Duration, mut is_so: impl FnMut() -> Result<bool>) -> Result<bool> {
     let start = Instant::now();
+    let mut pause = FIRST;
     while start.elapsed() < limit {
         if is_so()? {
             return Ok(true);
         }
         match interval {
             Duration::ZERO => std::thread::yield_now(),
-            _ => std::thread::sleep(interval),
+            _ => std::thread::sleep(pause.min(interval)),
         }
+        pause = pause.saturating_mul(2);
     }
     is_so()
 }

@@ -1,0 +1,172 @@
+//! All points, and all pairs of points.
+
+use crate::judgement::{Sent, judge};
+use crate::{Channel, Condition, Event, Step, Stopped};
+use anyhow::{Context, Result, bail};
+use harness::Program;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+/// How many instructions the program may take to sleep: many times what it does take.
+const MOST_INSTRUCTIONS: usize = 10_000;
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// One event at each point.
+    Singles,
+    /// That, and another event at each point on the way from there.
+    Pairs,
+}
+
+/// What was tried, and what came of it.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// At how many points the program was stopped.
+    pub points: usize,
+    /// At how many pairs of points.
+    pub pairs: usize,
+    /// How often it was run.
+    pub runs: usize,
+    /// What it should not have done.
+    pub violations: Vec<String>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.points += other.points;
+        self.pairs += other.pairs;
+        self.runs += other.runs;
+        self.violations.extend(other.violations);
+    }
+}
+
+/// Has every event come at every point of a program in these conditions, on all of this machine's processors. Ends early
+/// once it has found so many violations.
+///
+/// # Errors
+/// Where that can't be done.
+pub fn explore<S: Stopped>(program: &Program, conditions: &[Condition], depth: Depth, enough: usize) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut points = Vec::new();
+    for condition in conditions {
+        match count_points::<S>(program, condition) {
+            Ok(count) => points.extend((0..count).map(|point| (condition, point))),
+            Err(error) => tally.violations.push(format!("{condition}: {error:#}")),
+        }
+    }
+    let (next, violations) = (AtomicUsize::new(0), AtomicUsize::new(tally.violations.len()));
+    // Before any of them starts a program.
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let channels: Vec<_> = (0..workers)
+        .map(|_| conditions.iter().map(|condition| Channel::new(condition.stderr)).collect::<Result<Vec<_>>>())
+        .collect::<Result<_>>()?;
+    let work = |mut channels: Vec<Channel>| -> Result<Tally> {
+        let mut tally = Tally::default();
+        while violations.load(Relaxed) < enough
+            && let Some(&(condition, point)) = points.get(next.fetch_add(1, Relaxed))
+        {
+            let index = conditions.iter().position(|other| std::ptr::eq(condition, other)).context("one of them")?;
+            let visit = Visit { program, condition, point };
+            let found = visit.all::<S>(depth, &mut channels[index])?;
+            violations.fetch_add(found.violations.len(), Relaxed);
+            tally.add(found);
+        }
+        Ok(tally)
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = channels.into_iter().map(|channels| scope.spawn(|| work(channels))).collect();
+        for worker in workers {
+            tally.add(worker.join().expect("a worker does not panic")?);
+        }
+        Ok(tally)
+    })
+}
+
+/// At how many points a program can be stopped on its way to sleep, and when it sleeps.
+fn count_points<S: Stopped>(program: &Program, condition: &Condition) -> Result<usize> {
+    let channel = Channel::new(condition.stderr)?;
+    let mut stopped = S::start(program, condition.start(&channel, 0)?)?;
+    for point in 1..MOST_INSTRUCTIONS {
+        match stopped.step()? {
+            Step::Stopped => {}
+            Step::Asleep => return Ok(point + 1),
+            Step::Ended => bail!("it ends although nothing has come"),
+        }
+    }
+    bail!("it does not sleep after {MOST_INSTRUCTIONS} instructions")
+}
+
+/// All that can come at one point.
+struct Visit<'a> {
+    program: &'a Program,
+    condition: &'a Condition,
+    point: usize,
+}
+
+impl Visit<'_> {
+    fn all<S: Stopped>(&self, depth: Depth, stderr: &mut Channel) -> Result<Tally> {
+        let mut tally = Tally { points: 1, ..Tally::default() };
+        for first in Event::ALL {
+            self.once::<S>(&[(self.point, first)], stderr, &mut tally)?;
+            let mut later = 0;
+            while depth == Depth::Pairs
+                && self.once::<S>(&[(self.point, first), (later, Event::Terminate)], stderr, &mut tally)?
+            {
+                for second in [Event::Interrupt, Event::ChildDies] {
+                    self.once::<S>(&[(self.point, first), (later, second)], stderr, &mut tally)?;
+                }
+                tally.pairs += 1;
+                later += 1;
+            }
+        }
+        Ok(tally)
+    }
+
+    /// Runs the program once, with each event so many steps after the one before. Returns whether it came to all of
+    /// them.
+    fn once<S: Stopped>(&self, events: &[(usize, Event)], stderr: &mut Channel, tally: &mut Tally) -> Result<bool> {
+        let came = self.run::<S>(events, stderr);
+        if let Ok(false) = came {
+            return Ok(false);
+        }
+        tally.runs += 1;
+        if let Err(error) = came {
+            let events: Vec<_> = events.iter().map(|(steps, event)| format!("{event} after {steps} steps")).collect();
+            tally.violations.push(format!("{}, {}: {error:#}", self.condition, events.join(", then ")));
+            *stderr = Channel::new(self.condition.stderr)?;
+        }
+        Ok(true)
+    }
+
+    fn run<S: Stopped>(&self, events: &[(usize, Event)], stderr: &mut Channel) -> Result<bool> {
+        let children = events.iter().filter(|(_, event)| *event == Event::ChildDies).count();
+        let mut stopped = S::start(self.program, self.condition.start(stderr, children)?)?;
+        let mut sent: Vec<Sent> = Vec::new();
+        let mut asleep = false;
+        for &(steps, event) in events {
+            for _ in 0..steps {
+                if asleep {
+                    stderr.take()?;
+                    return Ok(false);
+                }
+                match stopped.step()? {
+                    Step::Stopped => {}
+                    Step::Asleep => asleep = true,
+                    Step::Ended => {
+                        stderr.take()?;
+                        return Ok(false);
+                    }
+                }
+            }
+            let signals = stopped.signals()?;
+            let together = sent.iter().any(|sent| signals.is_pending(sent.event.signal()));
+            sent.push(Sent { event, handled: signals.will_handle(event.signal()), together });
+            stopped.send(event)?;
+            asleep = false;
+        }
+        judge(stopped.let_go()?, self.condition, &sent, stderr)?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,21 @@
+//! Stops the program before every instruction in turn, sends it what can come there, and sees what becomes of it.
+//!
+//! - A [`Condition`] says how the program is started, an [`Event`] what comes.
+//! - [`Stopped`] is a program that is stopped between two instructions. How that is done is [`ptrace`]'s business, or
+//!   another's.
+//! - [`judgement`] says what must follow.
+//! - [`explore`] goes through all of it.
+//!
+//! A point is a place where the program can be stopped, in one condition: before an instruction, or asleep. A pair is
+//! two such places, the second on the way from the first.
+
+mod condition;
+mod explore;
+pub mod judgement;
+#[cfg(target_arch = "x86_64")]
+pub mod ptrace;
+mod stopped;
+
+pub use condition::{CONDITIONS, Channel, Condition, Event, Stderr};
+pub use explore::{Depth, Tally, explore};
+pub use stopped::{Step, Stopped};
