@@ -56,13 +56,20 @@ pub fn is_ready(pid: i32) -> Result<bool> {
     Ok(signals(pid)?.caught & contract::HANDLED == contract::HANDLED)
 }
 
-/// Whether a process sleeps.
+/// Whether a process sleeps, and is not merely about to: wait4 without waiting says for a moment that it does. `do_wait`
+/// in <https://github.com/torvalds/linux/blob/v6.12/kernel/exit.c>
 ///
 /// # Errors
 /// Where there is no such process.
 pub fn is_asleep(pid: i32) -> Result<bool> {
-    Ok(Process::new(pid)?.stat()?.state()? == ProcState::Sleeping)
+    let sleeps = Process::new(pid)?.stat()?.state()? == ProcState::Sleeping;
+    // Who may not know the system call that a process is in has to be content with that.
+    Ok(sleeps && fs::read_to_string(format!("/proc/{pid}/syscall")).map_or(true, |call| !call.starts_with(RUNNING)))
 }
+
+/// What the kernel shows instead of a system call where a process is in none, or busy in one: `proc_pid_syscall` in
+/// <https://github.com/torvalds/linux/blob/v6.12/fs/proc/base.c>
+const RUNNING: &str = "running";
 
 /// Whether a process is stopped, as by SIGSTOP.
 ///

@@ -137,6 +137,11 @@ impl Running {
         self.end()
     }
 
+    /// Takes note that it has ended, where a tracer has waited for that.
+    pub fn has_ended(&mut self, status: ExitStatus) {
+        self.status = Some(status);
+    }
+
     /// How it ended, if it has ended.
     ///
     /// # Errors

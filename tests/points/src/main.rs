@@ -1,6 +1,9 @@
 //! `cargo xtask points`: whatever signal comes, and at whatever instruction, the program does what it should.
 
-use anyhow::{Result, bail, ensure};
+mod golden;
+
+use anyhow::{Result, ensure};
+use golden::{Golden, HEADINGS};
 use harness::Program;
 use points::{CONDITIONS, Depth, Tally, explore};
 use std::process::ExitCode;
@@ -17,6 +20,9 @@ struct Arguments {
     /// Only single points, no pairs
     #[arg(long)]
     singles: bool,
+    /// Take what is tried now for what is to be tried
+    #[arg(long, conflicts_with = "singles")]
+    bless: bool,
 }
 
 /// How many violations are enough: more say no more.
@@ -27,33 +33,39 @@ fn main() -> ExitCode {
 }
 
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    let golden = Golden::read(&shell.current_dir())?;
     let depth = if arguments.singles { Depth::Singles } else { Depth::Pairs };
-    let mut table = Table::new(["platform", "how", "points", "pairs", "runs", "violations"]);
-    let mut violations = Vec::new();
+    let (mut rows, mut wrong, mut skipped) = (Vec::new(), Vec::new(), 0);
     for platform in arguments.selection.platforms() {
-        let (how, tally) = visit(shell, platform, depth)?;
-        let Tally { points, pairs, runs, .. } = tally;
-        table.push([
-            platform.name,
-            how,
-            &points.to_string(),
-            &pairs.to_string(),
-            &runs.to_string(),
-            &tally.violations.len().to_string(),
-        ]);
-        violations.extend(tally.violations.into_iter().map(|violation| format!("{}: {violation}", platform.name)));
+        let Some((how, tally)) = visit(shell, platform, depth)? else {
+            say!("skipped: {}: nothing stops its instructions here", platform.name);
+            skipped += 1;
+            continue;
+        };
+        let row = golden::row(platform.name, how, &tally);
+        if !arguments.bless && tally.violations.is_empty() {
+            wrong.extend(golden.check(&row, depth).err().map(|error| format!("{}: {error}", platform.name)));
+        }
+        wrong.extend(tally.violations.into_iter().map(|violation| format!("{}: {violation}", platform.name)));
+        rows.push(row);
     }
-    say!("{table}");
-    ensure!(violations.is_empty(), "the program does not do what it should:\n{}", violations.join("\n"));
+    let mut table = Table::new(HEADINGS);
+    rows.iter().for_each(|row| table.push(row));
+    say!("{table}\n{} platforms, {skipped} skipped", rows.len());
+    ensure!(!rows.is_empty(), "nothing was tried");
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if arguments.bless {
+        golden.bless(&rows)?;
+    }
     Ok(())
 }
 
-/// Goes through all points of a platform's program. Returns how, and what came of it.
-fn visit(shell: &Shell, platform: &'static Platform, depth: Depth) -> Result<(&'static str, Tally)> {
-    let program = Program::new(platform.name, build::program(shell, platform)?);
+/// Goes through all points of a platform's program. Returns how, and what came of it, where that can be done.
+fn visit(shell: &Shell, platform: &'static Platform, depth: Depth) -> Result<Option<(&'static str, Tally)>> {
     #[cfg(target_arch = "x86_64")]
     if platform.is_native() {
-        return Ok(("ptrace", explore::<points::ptrace::Traced>(&program, &CONDITIONS, depth, ENOUGH)?));
+        let program = Program::new(platform.name, build::program(shell, platform)?);
+        return Ok(Some(("ptrace", explore::<points::ptrace::Traced>(&program, &CONDITIONS, depth, ENOUGH)?)));
     }
-    bail!("{} can't be stopped here", program.name)
+    Ok(None)
 }

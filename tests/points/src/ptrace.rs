@@ -4,10 +4,12 @@ use crate::{Event, Step, Stopped};
 use anyhow::{Context, Result, bail, ensure};
 use harness::process::Signals;
 use harness::{Program, Running, Start, process, wait};
-use nix::sys::ptrace::{self, Options};
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 /// The instructions that call the kernel: `syscall`, and `int 0x80` of programs for 386.
@@ -31,8 +33,6 @@ impl Stopped for Traced {
         let pid = Pid::from_raw(running.pid());
         let status = waitpid(pid, None)?;
         ensure!(matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP)), "it can't be started: {status:?}");
-        // It stops before it ends, so that whoever waits for its end is the one who is told.
-        ptrace::setoptions(pid, Options::PTRACE_O_TRACEEXIT)?;
         Ok(Self { running, pid, signal: None, asleep: false })
     }
 
@@ -46,7 +46,8 @@ impl Stopped for Traced {
                 // It was about to be delivered.
                 WaitStatus::Stopped(_, signal) => self.signal = Some(signal),
                 WaitStatus::StillAlive => self.asleep = true,
-                WaitStatus::PtraceEvent(..) => return Ok(Step::Ended),
+                WaitStatus::Exited(_, status) => return Ok(self.ended(ExitStatus::from_raw(status << 8))),
+                WaitStatus::Signaled(_, signal, _) => return Ok(self.ended(ExitStatus::from_raw(signal as i32))),
                 other => bail!("it has come to {other:?}"),
             }
         }
@@ -65,8 +66,8 @@ impl Stopped for Traced {
         event.happen(self.pid.as_raw())?;
         if self.asleep {
             let status = waitpid(self.pid, None)?;
-            let WaitStatus::Stopped(_, signal) = status else { bail!("it has come to {status:?}") };
-            self.signal = Some(signal);
+            // That is the end of the step that it slept in. What woke it is still on its way.
+            ensure!(matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP)), "it has come to {status:?}");
             self.asleep = false;
         }
         Ok(())
@@ -83,6 +84,11 @@ impl Traced {
         let place = ptrace::getregs(self.pid)?.rip;
         let word = ptrace::read(self.pid, place as ptrace::AddressType)?.to_le_bytes();
         Ok(SYSTEM_CALLS.iter().any(|call| word.starts_with(call)))
+    }
+
+    fn ended(&mut self, status: ExitStatus) -> Step {
+        self.running.has_ended(status);
+        Step::Ended
     }
 
     /// Waits until it has stopped, or sleeps: [`WaitStatus::StillAlive`] then.

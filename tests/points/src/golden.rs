@@ -1,0 +1,74 @@
+//! The golden table: what was tried of each platform's program, and is to be tried again.
+
+use anyhow::{Result, ensure};
+use points::{Depth, Tally};
+use std::path::{Path, PathBuf};
+use xtask::platform::PLATFORMS;
+use xtask::table::Table;
+
+/// The golden file, relative to the repository.
+const FILE: &str = "tests/points/points.txt";
+
+/// What its columns are called.
+pub const HEADINGS: [&str; 6] = ["platform", "how", "points", "pairs", "runs", "violations"];
+
+/// Columns of those that do not depend on the depth.
+const SINGLES: usize = 3;
+
+/// What stands where nothing was tried.
+const NOTHING: &str = "–";
+
+/// A row of the table.
+pub type Row = [String; HEADINGS.len()];
+
+/// What was tried of a platform's program, as a row.
+pub fn row(platform: &str, how: &str, tally: &Tally) -> Row {
+    let Tally { points, pairs, runs, violations } = tally;
+    let pairs = if *pairs == 0 { NOTHING.into() } else { pairs.to_string() };
+    [platform.into(), how.into(), points.to_string(), pairs, runs.to_string(), violations.len().to_string()]
+}
+
+/// The golden table.
+pub struct Golden {
+    file: PathBuf,
+    table: Table,
+}
+
+impl Golden {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub fn read(repository: &Path) -> Result<Self> {
+        let file = repository.join(FILE);
+        let table = Table::read(&file)?;
+        ensure!(table.headings == HEADINGS, "{} has other columns than {}", file.display(), HEADINGS.join(", "));
+        Ok(Self { file, table })
+    }
+
+    /// Compares what was tried with what is to be tried.
+    ///
+    /// # Errors
+    /// Where that differs.
+    pub fn check(&self, row: &Row, depth: Depth) -> Result<()> {
+        let columns = if depth == Depth::Pairs { HEADINGS.len() } else { SINGLES };
+        let wanted = self.table.find(&[&row[0]]).map(|wanted| wanted[..columns].join(" "));
+        let wanted = wanted.unwrap_or("nothing".into());
+        let tried = row[..columns].join(" ");
+        ensure!(
+            tried == wanted,
+            "what was tried is {tried}, and {FILE} has {wanted}; if that is on purpose, run `cargo xtask points --bless`"
+        );
+        Ok(())
+    }
+
+    /// Makes these rows golden. Those of other platforms stay as they are.
+    ///
+    /// # Errors
+    /// Where the file can't be written.
+    pub fn bless(mut self, rows: &[Row]) -> Result<()> {
+        let order: Vec<_> = PLATFORMS.iter().map(|platform| vec![platform.name.into()]).collect();
+        self.table.merge(rows.iter().map(|row| row.to_vec()).collect(), 1, &order);
+        self.table.write(&self.file)
+    }
+}
