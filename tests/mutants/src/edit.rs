@@ -4,10 +4,10 @@
 use anyhow::{Result, ensure};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// A change to a function.
+/// A change to a function, or to the linker script.
 #[derive(Debug)]
 pub struct Edit {
-    /// The function's name.
+    /// The function's name, or [`Edit::LINKER_SCRIPT`].
     pub function: &'static str,
     /// The tokens that are replaced; they occur once in the function.
     pub from: &'static str,
@@ -16,6 +16,19 @@ pub struct Edit {
 }
 
 impl Edit {
+    /// Instead of a function's name: the text of `linker.ld`, which has no functions.
+    pub const LINKER_SCRIPT: &str = "linker.ld";
+
+    /// The linker script with the change.
+    ///
+    /// # Errors
+    /// Where the text does not occur in it, or more than once.
+    pub fn apply_to_script(&self, script: &str) -> Result<String> {
+        let count = script.matches(self.from).count();
+        ensure!(count == 1, "{} has `{}` {count} times, not once", Self::LINKER_SCRIPT, self.from);
+        Ok(script.replace(self.from, self.to))
+    }
+
     /// The source with the change.
     ///
     /// # Errors

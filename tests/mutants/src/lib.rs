@@ -43,12 +43,13 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     let folder = repository.join("target/mutants").join(mutant.file_name());
     shell.remove_path(&folder)?;
     sources::copy(&repository, &folder)?;
-    let source = folder.join(mutant.file);
-    let mut text = fs::read_to_string(&source)?;
     for edit in mutant.edits {
-        text = edit.apply(&text).with_context(|| format!("the mutant \"{}\" no longer fits", mutant.name))?;
+        let is_script = edit.function == Edit::LINKER_SCRIPT;
+        let file = folder.join(if is_script { edit.function } else { mutant.file });
+        let text = fs::read_to_string(&file)?;
+        let edited = if is_script { edit.apply_to_script(&text) } else { edit.apply(&text) };
+        fs::write(&file, edited.with_context(|| format!("the mutant \"{}\" no longer fits", mutant.name))?)?;
     }
-    fs::write(&source, text)?;
     let manifest = folder.join("Cargo.toml");
     let build = cmd!(
         shell,

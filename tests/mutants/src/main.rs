@@ -5,6 +5,8 @@ use anyhow::{Result, bail, ensure};
 use behaviour::{CASES, Case, Skip};
 use harness::{Program, Role, wait};
 use mutants::{Caught, MUTANTS, Mutant, build};
+use points::{Depth, first_violation};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 use xshell::Shell;
@@ -65,7 +67,27 @@ fn catch(shell: &Shell, mutant: &Mutant) -> Result<()> {
             let program = Program::new(mutant.name, program?);
             is_noticed(&program, name)
         }
+        (Caught::ByPoints, program) => is_seen(mutant, program?, Depth::Singles),
+        (Caught::ByPairs, program) => is_seen(mutant, program?, Depth::Pairs),
     }
+}
+
+/// Fails where no signal at any point, or no pair of them, makes it do what it should not. One signal must not be
+/// enough where two are needed.
+fn is_seen(mutant: &Mutant, program: PathBuf, depth: Depth) -> Result<()> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use points::ptrace::Traced;
+        let program = Program::new(mutant.name, program);
+        if depth == Depth::Pairs {
+            let violation = first_violation::<Traced>(&program, Depth::Singles)?;
+            ensure!(violation.is_none(), "one signal is enough: {}", violation.unwrap_or_default());
+        }
+        ensure!(first_violation::<Traced>(&program, depth)?.is_some(), "whatever signals come, it does what it should");
+        Ok(())
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    bail!("nothing stops the instructions of {} here, depth {depth:?}: {}", mutant.name, program.display())
 }
 
 /// Fails where a case with that name passes, in one role or another, or where there is none. All run at once: most

@@ -1,7 +1,7 @@
 //! The table of mutants: what is wrong with each, and what notices it.
 
 use crate::{Edit, Mutant};
-use Caught::{ByCase, ByLink};
+use Caught::{ByCase, ByLink, ByPairs, ByPoints};
 
 /// What catches a mutant.
 #[derive(Clone, Copy, Debug)]
@@ -10,11 +10,18 @@ pub enum Caught {
     ByCase(&'static str),
     /// The link fails, and the linker's message contains this.
     ByLink(&'static str),
+    /// A signal at some point makes it do what it should not.
+    ByPoints,
+    /// Two signals at a pair of points do, and one does not.
+    ByPairs,
 }
 
 const MAIN: &str = "src/main.rs";
 const MESSAGE: &str = "src/message.rs";
 const SYS: &str = "src/sys.rs";
+
+/// Lets the program write to its own memory: a static has no other place.
+const WRITABLE: Edit = Edit { function: Edit::LINKER_SCRIPT, from: "FLAGS(5)", to: "FLAGS(7)" };
 
 /// Adopts orphans, and leaves them zombies.
 pub static NO_REAPING: Mutant = Mutant {
@@ -73,4 +80,21 @@ pub static MUTANTS: &[&Mutant] = &[
             to: "use core::sync::atomic::{AtomicU32, Ordering}; static WAKES: AtomicU32 = AtomicU32::new(0); WAKES.fetch_add(1, Ordering::Relaxed); sys::pause();" }] },
     &Mutant { name: "a panic within reach", file: MAIN, caught: ByLink("pause_must_not_contain_a_panic"),
         edits: &[Edit { function: "run", from: "say(&WARNING);", to: "say([&WARNING, &WARNING][sys::getpid() as usize]);" }] },
+    // Before SIGCHLD's alone it would do no harm: what dies meanwhile is reaped at start.
+    &Mutant { name: "mask cleared before SIGINT's handler", file: MAIN, caught: ByPoints,
+        edits: &[
+            Edit { function: "run", from: "sys::set_signal_mask(&action.sa_mask);", to: "" },
+            Edit { function: "run", from: "if sys::sigaction(SIGINT, action)", to: "sys::set_signal_mask(&action.sa_mask); if sys::sigaction(SIGINT, action)" },
+        ] },
+    &Mutant { name: "reaping before SIGCHLD's handler", file: MAIN, caught: ByPoints,
+        edits: &[
+            Edit { function: "run", from: "handle(SIGCHLD as c_int);", to: "" },
+            Edit { function: "run", from: "if sys::sigaction(SIGCHLD, action)", to: "handle(SIGCHLD as c_int); if sys::sigaction(SIGCHLD, action)" },
+        ] },
+    &Mutant { name: "a handler that keeps state in a static", file: MAIN, caught: ByPairs,
+        edits: &[WRITABLE, Edit { function: "handle", from: "match signal as u32",
+            to: r#"use core::sync::atomic::{AtomicI32, Ordering}; #[unsafe(link_section = ".text.signal")] static SIGNAL: AtomicI32 = AtomicI32::new(0); SIGNAL.store(signal, Ordering::Relaxed); match SIGNAL.load(Ordering::Relaxed) as u32"# }] },
+    &Mutant { name: "SIGTERM's handler blocking all other signals", file: MAIN, caught: ByPairs,
+        edits: &[Edit { function: "run", from: "if sys::sigaction(SIGTERM, action)",
+            to: "let blocking = { let mut action = sys::action(handle); action.sa_mask.sig[0] = !0; action }; if sys::sigaction(SIGTERM, &blocking)" }] },
 ];

@@ -1,7 +1,7 @@
 //! All points, and all pairs of points.
 
 use crate::judgement::{Sent, judge};
-use crate::{Channel, Condition, Event, Step, Stopped};
+use crate::{CONDITIONS, Channel, Condition, Event, Step, Stopped};
 use anyhow::{Context, Result, bail};
 use harness::Program;
 use std::num::NonZero;
@@ -40,6 +40,14 @@ impl Tally {
         self.runs += other.runs;
         self.violations.extend(other.violations);
     }
+}
+
+/// The first thing that a program should not have done, in any condition.
+///
+/// # Errors
+/// Where that can't be found out.
+pub fn first_violation<S: Stopped>(program: &Program, depth: Depth) -> Result<Option<String>> {
+    Ok(explore::<S>(program, &CONDITIONS, depth, 1)?.violations.pop())
 }
 
 /// Has every event come at every point of a program in these conditions, on all of this machine's processors. Ends early

@@ -17,5 +17,5 @@ pub mod ptrace;
 mod stopped;
 
 pub use condition::{CONDITIONS, Channel, Condition, Event, Stderr};
-pub use explore::{Depth, Tally, explore};
+pub use explore::{Depth, Tally, explore, first_violation};
 pub use stopped::{Step, Stopped};
