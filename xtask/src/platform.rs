@@ -58,6 +58,11 @@ impl Platform {
         self.is_local() && cfg!(target_os = "linux")
     }
 
+    /// The emulator that runs its programs on another machine, where Debian's package `qemu-user-static` puts it.
+    pub fn emulator(&self) -> String {
+        format!("/usr/bin/qemu-{}-static", self.qemu_user)
+    }
+
     /// The name as part of a file name: `linux-amd64`.
     pub fn file_name(&self) -> String {
         self.name.replace('/', "-")

@@ -129,9 +129,8 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
 
     let platforms = arguments.selection.platforms();
-    let emulator = |qemu_user: &str| format!("/usr/bin/qemu-{qemu_user}-static");
     for platform in platforms.iter().filter(|platform| !platform.is_native()) {
-        needs.file(&emulator(platform.qemu_user), "qemu-user-static", "run programs for other platforms");
+        needs.file(&platform.emulator(), "qemu-user-static", "run programs for other platforms");
     }
     let binaries = build::build_with(shell, &platforms, needs)?;
     // Beside dist, which holds what somebody asked for.
@@ -144,7 +143,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     folder.finish(&["bin", "pause.oci"])?;
 
     let program = |Binary { platform, .. }: &Binary, file: PathBuf| Program {
-        emulator: (!platform.is_native()).then(|| emulator(platform.qemu_user).into()),
+        emulator: (!platform.is_native()).then(|| platform.emulator().into()),
         ..Program::new(platform.name, file)
     };
     let programs = binaries.iter().map(|binary| program(binary, path.join("bin").join(binary.file_name()))).collect();

@@ -1,6 +1,7 @@
 //! What the kernel tells of a process, whoever started it.
 
 use anyhow::{Context, Result, bail};
+use nix::libc;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use procfs::process::{ProcState, Process};
 use std::ffi::c_int;
@@ -30,7 +31,7 @@ impl Signals {
 }
 
 /// A signal's place in a mask.
-fn bit(signal: c_int) -> u64 {
+pub fn bit(signal: c_int) -> u64 {
     1 << (signal - 1)
 }
 
@@ -65,6 +66,17 @@ pub fn is_asleep(pid: i32) -> Result<bool> {
     let sleeps = Process::new(pid)?.stat()?.state()? == ProcState::Sleeping;
     // Who may not know the system call that a process is in has to be content with that.
     Ok(sleeps && fs::read_to_string(format!("/proc/{pid}/syscall")).map_or(true, |call| !call.starts_with(RUNNING)))
+}
+
+/// Whether the program that qemu-user runs sleeps: its process is in one of the calls by which it has a program sleep.
+/// Elsewhere, too, that may sleep for a moment.
+///
+/// # Errors
+/// Where there is no such process, or this one may not know.
+pub fn is_asleep_in_emulator(pid: i32) -> Result<bool> {
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall"))?;
+    let number = call.split(' ').next().and_then(|number| number.parse().ok());
+    Ok(number.is_some_and(|number| [libc::SYS_ppoll, libc::SYS_rt_sigsuspend].contains(&number)))
 }
 
 /// What the kernel shows instead of a system call where a process is in none, or busy in one: `proc_pid_syscall` in

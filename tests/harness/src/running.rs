@@ -19,6 +19,8 @@ const INTERVAL: Duration = Duration::from_millis(1);
 pub struct Running {
     pid: c_int,
     started: Instant,
+    /// Whether it runs in an emulator.
+    emulated: bool,
     status: Option<ExitStatus>,
     /// The other end of its standard input, where that is a pipe.
     pub stdin: Option<File>,
@@ -45,11 +47,22 @@ impl Running {
     pub(crate) fn new(
         pid: c_int,
         started: Instant,
+        emulated: bool,
         [stdin, stdout, stderr]: [Option<OwnedFd>; 3],
         assistant: Option<Assistant>,
         root: Option<TempDir>,
     ) -> Self {
-        Self { pid, started, status: None, stdin: stdin.map(File::from), stdout, stderr, assistant, _root: root }
+        Self {
+            pid,
+            started,
+            emulated,
+            status: None,
+            stdin: stdin.map(File::from),
+            stdout,
+            stderr,
+            assistant,
+            _root: root,
+        }
     }
 
     /// Its number outside of its namespace.
@@ -75,7 +88,15 @@ impl Running {
     /// # Errors
     /// Where that does not happen.
     pub fn wait_until_asleep(&mut self) -> Result<()> {
-        self.wait_until("it sleeps", |running| process::is_asleep(running.pid))
+        self.wait_until("it sleeps", Self::is_asleep)
+    }
+
+    /// Whether it sleeps.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn is_asleep(&self) -> Result<bool> {
+        if self.emulated { process::is_asleep_in_emulator(self.pid) } else { process::is_asleep(self.pid) }
     }
 
     /// Waits until it has reaped every orphan. Its assistant, if it has one, has to live.

@@ -201,7 +201,7 @@ impl Start {
         ensure!(pid > 0, "clone: {}", std::io::Error::last_os_error());
         let assistant = assistant.map(|(exec, commands)| exec.started(commands));
         let streams = [stdin, stdout, stderr].map(|ends| ends.harness);
-        Ok(Running::new(pid, started, streams, assistant, root.map(Root::keep)))
+        Ok(Running::new(pid, started, program.emulator.is_some(), streams, assistant, root.map(Root::keep)))
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Tally {
     pub pairs: usize,
     /// How often it was run.
     pub runs: usize,
+    /// How often it was not, because an event could not be sent there.
+    pub left_out: usize,
     /// What it should not have done.
     pub violations: Vec<String>,
 }
@@ -38,6 +40,7 @@ impl Tally {
         self.points += other.points;
         self.pairs += other.pairs;
         self.runs += other.runs;
+        self.left_out += other.left_out;
         self.violations.extend(other.violations);
     }
 }
@@ -106,6 +109,17 @@ fn count_points<S: Stopped>(program: &Program, condition: &Condition) -> Result<
     bail!("it does not sleep after {MOST_INSTRUCTIONS} instructions")
 }
 
+/// How far a run came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    /// All events were sent, and the program was judged.
+    ToTheEnd,
+    /// One of them could not be sent.
+    NotAllSent,
+    /// The program sleeps or has ended before there was a place for all of them.
+    TooFar,
+}
+
 /// All that can come at one point.
 struct Visit<'a> {
     program: &'a Program,
@@ -117,10 +131,12 @@ impl Visit<'_> {
     fn all<S: Stopped>(&self, depth: Depth, stderr: &mut Channel) -> Result<Tally> {
         let mut tally = Tally { points: 1, ..Tally::default() };
         for first in Event::ALL {
-            self.once::<S>(&[(self.point, first)], stderr, &mut tally)?;
+            let first_came = self.once::<S>(&[(self.point, first)], stderr, &mut tally)?;
+            if depth == Depth::Singles || first_came == Came::NotAllSent {
+                continue;
+            }
             let mut later = 0;
-            while depth == Depth::Pairs
-                && self.once::<S>(&[(self.point, first), (later, Event::Terminate)], stderr, &mut tally)?
+            while self.once::<S>(&[(self.point, first), (later, Event::Terminate)], stderr, &mut tally)? != Came::TooFar
             {
                 for second in [Event::Interrupt, Event::ChildDies] {
                     self.once::<S>(&[(self.point, first), (later, second)], stderr, &mut tally)?;
@@ -132,23 +148,26 @@ impl Visit<'_> {
         Ok(tally)
     }
 
-    /// Runs the program once, with each event so many steps after the one before. Returns whether it came to all of
-    /// them.
-    fn once<S: Stopped>(&self, events: &[(usize, Event)], stderr: &mut Channel, tally: &mut Tally) -> Result<bool> {
+    /// Runs the program once, with each event so many steps after the one before. Returns how far it came.
+    fn once<S: Stopped>(&self, events: &[(usize, Event)], stderr: &mut Channel, tally: &mut Tally) -> Result<Came> {
         let came = self.run::<S>(events, stderr);
-        if let Ok(false) = came {
-            return Ok(false);
+        match came {
+            Ok(Came::TooFar) => return Ok(Came::TooFar),
+            Ok(Came::NotAllSent) => {
+                tally.left_out += 1;
+                return Ok(Came::NotAllSent);
+            }
+            _ => tally.runs += 1,
         }
-        tally.runs += 1;
         if let Err(error) = came {
             let events: Vec<_> = events.iter().map(|(steps, event)| format!("{event} after {steps} steps")).collect();
             tally.violations.push(format!("{}, {}: {error:#}", self.condition, events.join(", then ")));
             *stderr = Channel::new(self.condition.stderr)?;
         }
-        Ok(true)
+        Ok(Came::ToTheEnd)
     }
 
-    fn run<S: Stopped>(&self, events: &[(usize, Event)], stderr: &mut Channel) -> Result<bool> {
+    fn run<S: Stopped>(&self, events: &[(usize, Event)], stderr: &mut Channel) -> Result<Came> {
         let children = events.iter().filter(|(_, event)| *event == Event::ChildDies).count();
         let mut stopped = S::start(self.program, self.condition.start(stderr, children)?)?;
         let mut sent: Vec<Sent> = Vec::new();
@@ -157,16 +176,20 @@ impl Visit<'_> {
             for _ in 0..steps {
                 if asleep {
                     stderr.take()?;
-                    return Ok(false);
+                    return Ok(Came::TooFar);
                 }
                 match stopped.step()? {
                     Step::Stopped => {}
                     Step::Asleep => asleep = true,
                     Step::Ended => {
                         stderr.take()?;
-                        return Ok(false);
+                        return Ok(Came::TooFar);
                     }
                 }
+            }
+            if !stopped.takes(event)? {
+                stderr.take()?;
+                return Ok(Came::NotAllSent);
             }
             let signals = stopped.signals()?;
             let together = sent.iter().any(|sent| signals.is_pending(sent.event.signal()));
@@ -175,6 +198,6 @@ impl Visit<'_> {
             asleep = false;
         }
         judge(stopped.let_go()?, self.condition, &sent, stderr)?;
-        Ok(true)
+        Ok(Came::ToTheEnd)
     }
 }

@@ -1,7 +1,7 @@
 //! The golden table: what was tried of each platform's program, and is to be tried again.
 
 use anyhow::{Result, ensure};
-use points::{Depth, Tally};
+use points::Tally;
 use std::path::{Path, PathBuf};
 use xtask::platform::PLATFORMS;
 use xtask::table::Table;
@@ -10,7 +10,7 @@ use xtask::table::Table;
 const FILE: &str = "tests/points/points.txt";
 
 /// What its columns are called.
-pub const HEADINGS: [&str; 6] = ["platform", "how", "points", "pairs", "runs", "violations"];
+pub const HEADINGS: [&str; 7] = ["platform", "how", "points", "pairs", "runs", "left out", "violations"];
 
 /// Columns of those that do not depend on the depth.
 const SINGLES: usize = 3;
@@ -23,9 +23,10 @@ pub type Row = [String; HEADINGS.len()];
 
 /// What was tried of a platform's program, as a row.
 pub fn row(platform: &str, how: &str, tally: &Tally) -> Row {
-    let Tally { points, pairs, runs, violations } = tally;
-    let pairs = if *pairs == 0 { NOTHING.into() } else { pairs.to_string() };
-    [platform.into(), how.into(), points.to_string(), pairs, runs.to_string(), violations.len().to_string()]
+    let Tally { points, pairs, runs, left_out, violations } = tally;
+    let number = |number: &usize| if *number == 0 { NOTHING.into() } else { number.to_string() };
+    let (pairs, left_out) = (number(pairs), number(left_out));
+    [platform.into(), how.into(), points.to_string(), pairs, runs.to_string(), left_out, violations.len().to_string()]
 }
 
 /// The golden table.
@@ -46,12 +47,12 @@ impl Golden {
         Ok(Self { file, table })
     }
 
-    /// Compares what was tried with what is to be tried.
+    /// Compares what was tried, all of it or only single points, with what is to be tried.
     ///
     /// # Errors
     /// Where that differs.
-    pub fn check(&self, row: &Row, depth: Depth) -> Result<()> {
-        let columns = if depth == Depth::Pairs { HEADINGS.len() } else { SINGLES };
+    pub fn check(&self, row: &Row, is_all: bool) -> Result<()> {
+        let columns = if is_all { HEADINGS.len() } else { SINGLES };
         let wanted = self.table.find(&[&row[0]]).map(|wanted| wanted[..columns].join(" "));
         let wanted = wanted.unwrap_or("nothing".into());
         let tried = row[..columns].join(" ");

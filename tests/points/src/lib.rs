@@ -2,7 +2,7 @@
 //!
 //! - A [`Condition`] says how the program is started, an [`Event`] what comes.
 //! - [`Stopped`] is a program that is stopped between two instructions. How that is done is [`ptrace`]'s business, or
-//!   another's.
+//!   [`emulator`]'s.
 //! - [`judgement`] says what must follow.
 //! - [`explore`] goes through all of it.
 //!
@@ -10,7 +10,9 @@
 //! two such places, the second on the way from the first.
 
 mod condition;
+pub mod emulator;
 mod explore;
+mod gdb;
 pub mod judgement;
 #[cfg(target_arch = "x86_64")]
 pub mod ptrace;

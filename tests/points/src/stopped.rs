@@ -43,6 +43,14 @@ pub trait Stopped: Sized {
     /// Where that can't be known.
     fn signals(&self) -> Result<Signals>;
 
+    /// Whether an event can be sent now.
+    ///
+    /// # Errors
+    /// Where that can't be known.
+    fn takes(&self, _event: Event) -> Result<bool> {
+        Ok(true)
+    }
+
     /// Has something happen to the program where it is.
     ///
     /// # Errors
