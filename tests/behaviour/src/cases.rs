@@ -1,6 +1,6 @@
 //! The table of cases: what the program promises, a sentence each.
 
-use crate::{Case, Promise, Skip, faults};
+use crate::{Case, Promise, Skip, arguments, faults};
 use anyhow::{Context, Result, bail, ensure};
 use contract::{INTERRUPT, TERMINATED, VERSION, WARNING};
 use harness::{Orphans, Privileges, Program, Role, Running, Start, Stream, process};
@@ -25,6 +25,7 @@ const ORDINARY: &[Role] = &[Ordinary];
 
 const MEMORY: &str = "the emulator needs memory of its own";
 const FILES: &str = "the emulator needs files of its own";
+const LAYOUT: &str = "the emulator lays out the stack by itself";
 const NAME: &str = "the emulator always passes a name on";
 const HANDLERS: &str = "the emulator handles what kills by default, and hangs as PID 1";
 const SIGRETURN: &str = "the emulator returns from handlers by itself";
@@ -41,6 +42,10 @@ pub static CASES: &[Case] = &[
     Case { name: "exits with 0 on -v even if stdout is closed, full, or a pipe without a reader", roles: BOTH, promise: Ours, emulator: None, run: v_without_stdout },
     Case { name: "finds -v behind 100 kB of other arguments", roles: BOTH, promise: Upstreams, emulator: None, run: v_behind_long_arguments },
     Case { name: "ignores arguments that are almost -v", roles: BOTH, promise: Upstreams, emulator: None, run: other_arguments },
+    Case { name: "ignores every other argument of up to three bytes, whatever follows it in memory", roles: ORDINARY, promise: Upstreams, emulator: None, run: arguments::every_other },
+    Case { name: "ignores random arguments that are longer, however they begin", roles: ORDINARY, promise: Upstreams, emulator: None, run: arguments::long_ones },
+    Case { name: "exits with 0 on -v and -V whatever argument follows them in memory", roles: ORDINARY, promise: Upstreams, emulator: None, run: arguments::before_arguments },
+    Case { name: "exits with 0 on -v and -V whatever environment, file name or page follows them in memory", roles: ORDINARY, promise: Upstreams, emulator: Some(LAYOUT), run: arguments::before_all_else },
     Case { name: "ignores 100 kB of arguments", roles: BOTH, promise: Upstreams, emulator: None, run: long_arguments },
     Case { name: "does not take its own name for an argument", roles: BOTH, promise: Upstreams, emulator: None, run: named_v },
     Case { name: "runs with an empty argv", roles: BOTH, promise: Upstreams, emulator: Some(NAME), run: empty_argv },
@@ -193,7 +198,7 @@ fn empty_argv(program: &Program, role: Role) -> Result<()> {
 
 fn environment(program: &Program, role: Role) -> Result<()> {
     for environment in [&[][..], &["PATH=/bin", "-v=-v", "-v"]] {
-        let environment = environment.iter().map(|&variable| variable.into()).collect();
+        let environment = environment.iter().collect();
         ends_well(Start { environment, ..Start::new(role) }.ready(program)?, role)?;
     }
     Ok(())
