@@ -63,6 +63,7 @@ pub static CASES: &[Case] = &[
     Case { name: "dies from every other signal that kills by default", roles: ORDINARY, promise: Upstreams, emulator: None, run: fatal_signals },
     // Children
     Case { name: "reaps a single orphan", roles: BOTH, promise: Upstreams, emulator: None, run: one_orphan },
+    Case { name: "reaps orphans with sessions of their own", roles: BOTH, promise: Upstreams, emulator: None, run: detached },
     Case { name: "reaps a storm of 10,000 orphans", roles: BOTH, promise: Upstreams, emulator: None, run: storm },
     Case { name: "reaps orphans that died while it was stopped", roles: BOTH, promise: Upstreams, emulator: None, run: stopped },
     Case { name: "is not woken by a child that merely stops", roles: BOTH, promise: Upstreams, emulator: Some(STOPPING), run: stopping_child },
@@ -70,6 +71,7 @@ pub static CASES: &[Case] = &[
     // What survives exec
     Case { name: "exits with 0 on SIGTERM and reaps if started with every signal blocked", roles: BOTH, promise: Ours, emulator: None, run: blocked },
     Case { name: "exits with 0 on SIGTERM and reaps if started with every signal ignored", roles: BOTH, promise: Upstreams, emulator: None, run: ignored },
+    Case { name: "leaves no signal blocked, whatever its arguments are", roles: BOTH, promise: Ours, emulator: Some(MASK), run: unblocked },
     Case { name: "honours a SIGTERM that was pending when it started", roles: BOTH, promise: Ours, emulator: None, run: pending },
     Case { name: "reaps at start the children that died before", roles: BOTH, promise: Ours, emulator: None, run: dead_children },
     // Odd streams
@@ -101,6 +103,7 @@ pub static CASES: &[Case] = &[
     Case { name: "becomes ready and exits with 0 on SIGTERM if pause fails", roles: ORDINARY, promise: Upstreams, emulator: None, run: |program, _| faults::survives(program, "pause,ppoll,rt_sigsuspend") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if rt_sigreturn fails", roles: ORDINARY, promise: Ours, emulator: Some(SIGRETURN), run: |program, _| faults::survives(program, "rt_sigreturn") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if exit fails once", roles: ORDINARY, promise: Ours, emulator: Some(EXIT), run: |program, _| faults::survives_once(program, "exit") },
+    Case { name: "exits with 0 on -v if exit fails once", roles: ORDINARY, promise: Ours, emulator: Some(EXIT), run: faults::version },
 ];
 
 /// What the program writes to stderr in that role until it is told to end.
@@ -324,6 +327,14 @@ fn one_orphan(program: &Program, role: Role) -> Result<()> {
     ends_well(running, role)
 }
 
+fn detached(program: &Program, role: Role) -> Result<()> {
+    let mut running = Start::new(role).assisted().ready(program)?;
+    running.wait_until_asleep()?;
+    running.assistant.as_mut().expect("asked for").make_orphans(20, Orphans::Detached)?;
+    running.wait_until_childless()?;
+    ends_well(running, role)
+}
+
 /// Two storms at once could use up the machine's process numbers.
 static STORM: Mutex<()> = Mutex::new(());
 
@@ -378,6 +389,19 @@ fn idle(program: &Program, role: Role) -> Result<()> {
 
 fn blocked(program: &Program, role: Role) -> Result<()> {
     lives(program, Start { block: true, ..Start::new(role) })
+}
+
+fn unblocked(program: &Program, role: Role) -> Result<()> {
+    // The pointers to them are where the program has its mask, and beside it.
+    for count in 0..10 {
+        let arguments = (0..count).map(|length| "x".repeat(length));
+        let mut running = Start { block: true, ..Start::new(role).arguments(arguments) }.ready(program)?;
+        running.wait_until_asleep()?;
+        let blocked = process::signals(running.pid())?.blocked;
+        ensure!(blocked == 0, "with {count} arguments it blocks {blocked:#x}");
+        ends_well(running, role)?;
+    }
+    Ok(())
 }
 
 fn ignored(program: &Program, role: Role) -> Result<()> {

@@ -39,6 +39,8 @@ pub static MUTANTS: &[&Mutant] = &[
     &DEAF,
     &Mutant { name: "reaping one child at a time", file: MAIN, caught: ByCase("reaps orphans that died while it was stopped"),
         edits: &[Edit { function: "reap", from: "while sys::reap_one() {}", to: "sys::reap_one();" }] },
+    &Mutant { name: "reaping nobody but its own process group", file: SYS, caught: ByCase("reaps orphans with sessions of their own"),
+        edits: &[Edit { function: "reap_one", from: "ANY_CHILD", to: "0" }] },
     &Mutant { name: "not reaping at start", file: MAIN, caught: ByCase("reaps at start the children that died before"),
         edits: &[Edit { function: "run", from: "handle(SIGCHLD as c_int);", to: "" }] },
     &Mutant { name: "waking up when a child stops", file: SYS, caught: ByCase("is not woken by a child that merely stops"),
