@@ -3,7 +3,9 @@
 use crate::loongarch;
 use crate::system_calls::{self, Convention};
 use anyhow::{Context, Result, ensure};
-use capstone::arch::{self, BuildsCapstone, BuildsCapstoneEndian, BuildsCapstoneExtraMode, BuildsCapstoneSyntax};
+use capstone::arch::{
+    self, ArchDetail, BuildsCapstone, BuildsCapstoneEndian, BuildsCapstoneExtraMode, BuildsCapstoneSyntax,
+};
 use capstone::{Capstone, CsResult, Endian, InsnGroupType};
 use object::Endianness::{self, Big, Little};
 use object::elf;
@@ -194,6 +196,8 @@ pub struct Instruction {
     pub target: Option<usize>,
     /// The system call that it makes, if it makes one.
     pub system_call: Option<&'static str>,
+    /// Where in the bytes of an x86 instruction its numbers are, distances of branches aside.
+    pub numbers: Vec<Range<usize>>,
 }
 
 /// One instruction, as a disassembler has it.
@@ -208,6 +212,8 @@ pub struct Decoded {
     pub target: Option<usize>,
     /// The names of the registers that it changes and that are no operands.
     pub side_effects: Vec<String>,
+    /// Where in the bytes of an x86 instruction its numbers are, distances of branches aside.
+    pub numbers: Vec<Range<usize>>,
 }
 
 impl InstructionSet {
@@ -257,6 +263,7 @@ impl InstructionSet {
                 number,
                 target: decoded.target,
                 system_call: system_call.transpose()?,
+                numbers: decoded.numbers,
             })
         };
         decoded.into_iter().zip(numbers).map(instruction).collect()
@@ -283,6 +290,13 @@ impl InstructionSet {
                 false => self.base(&mnemonic, branches, here),
             };
             let side_effects = detail.regs_write().iter().filter_map(|&register| capstone.reg_name(register)).collect();
+            let numbers = match detail.arch_detail() {
+                ArchDetail::X86Detail(detail) if !branches => {
+                    let places = [detail.encoding().imm, detail.encoding().disp].into_iter().flatten();
+                    places.map(|place| place.offset.into()..(place.offset + place.size).into()).collect()
+                }
+                _ => Vec::new(),
+            };
             all.push(Decoded {
                 address: here as usize,
                 size: instruction.len(),
@@ -291,6 +305,7 @@ impl InstructionSet {
                 operands,
                 branches,
                 side_effects,
+                numbers,
             });
         }
         Ok(all)
@@ -319,6 +334,7 @@ impl InstructionSet {
                 branches,
                 target,
                 side_effects: Vec::new(),
+                numbers: Vec::new(),
             })
         };
         words.zip((address..).step_by(4)).map_while(decode).collect()

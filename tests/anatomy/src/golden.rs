@@ -10,6 +10,7 @@ use parts::{Kind, Part};
 use similar::TextDiff;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use xtask::output;
 
@@ -31,7 +32,12 @@ pub fn text(set: &InstructionSet, program: &[u8], parts: &[Part]) -> Result<Stri
     for part in parts {
         text += &format!("\n{}, {} bytes\n", part.name, part.range.len());
         if part.kind == Kind::Function {
-            text += &function(set, &program[part.range.clone()], part, parts)?;
+            for Row { label, text: line, note, .. } in rows(set, program, part, parts)? {
+                if let Some(label) = label {
+                    text += &format!(".{label}:\n");
+                }
+                text += &row(&line, &note);
+            }
         } else {
             for line in listing::lines(program, part, parts, set)? {
                 text += &row(&line.text, &line.note);
@@ -49,19 +55,32 @@ fn row(text: &str, note: &str) -> String {
     }
 }
 
+/// An instruction of a listing.
+pub struct Row {
+    /// The number by which other instructions of its function name it, if they do.
+    pub label: Option<usize>,
+    /// Where it is in the file.
+    pub range: Range<usize>,
+    /// What it says.
+    pub text: String,
+    /// What a reader may want to know beside that, or nothing.
+    pub note: String,
+    /// Where the numbers of an x86 instruction are in the file, distances of branches aside.
+    pub numbers: Vec<Range<usize>>,
+}
+
 /// The instructions of a function.
-fn function(set: &InstructionSet, code: &[u8], part: &Part, parts: &[Part]) -> Result<String> {
-    let instructions = set.disassemble(code, part.range.start)?;
+pub fn rows(set: &InstructionSet, program: &[u8], part: &Part, parts: &[Part]) -> Result<Vec<Row>> {
+    let instructions = set.disassemble(&program[part.range.clone()], part.range.start)?;
     let is_local = |address: &usize| part.range.contains(address);
     let targets: BTreeSet<_> =
         instructions.iter().filter_map(|instruction| instruction.target).filter(is_local).collect();
     let labels: BTreeMap<_, _> = targets.into_iter().zip(1..).collect();
-    let (mut text, mut address) = (String::new(), part.range.start);
-    for Instruction { size, text: instruction, number, target, system_call } in instructions {
-        if let Some(label) = labels.get(&address) {
-            text += &format!(".{label}:\n");
-        }
-        address += size;
+    let mut address = part.range.start;
+    let row = |instruction: Instruction| {
+        let Instruction { size, mut text, number, target, system_call, numbers } = instruction;
+        let range = address..address + size;
+        address = range.end;
         let elsewhere = target.filter(|target| !is_local(target));
         let label = target.and_then(|target| labels.get(&target));
         let name = match (label, elsewhere.and_then(|target| parts.iter().find(|part| part.range.start == target))) {
@@ -74,13 +93,13 @@ fn function(set: &InstructionSet, code: &[u8], part: &Part, parts: &[Part]) -> R
             (None, None, Some(target)) => listing::reference(target, parts).unwrap_or_default(),
             _ => String::new(),
         };
-        let mut line = instruction;
         if let Some(number) = number.filter(|_| target.is_some()) {
-            line.replace_range(number, name.as_deref().unwrap_or("…"));
+            text.replace_range(number, name.as_deref().unwrap_or("…"));
         }
-        text += &row(&line, &note);
-    }
-    Ok(text)
+        let numbers = numbers.into_iter().map(|number| range.start + number.start..range.start + number.end).collect();
+        Row { label: labels.get(&range.start).copied(), range, text, note, numbers }
+    };
+    Ok(instructions.into_iter().map(row).collect())
 }
 
 /// Compares listings with the golden ones, or makes them the golden ones. A name is a platform's as part of a file

@@ -1,6 +1,6 @@
 //! The table of cases: what the program promises, a sentence each.
 
-use crate::{Case, Promise, Skip, faults};
+use crate::{Case, Promise, Skip, arguments, faults};
 use anyhow::{Context, Result, bail, ensure};
 use contract::{INTERRUPT, TERMINATED, VERSION, WARNING};
 use harness::{Orphans, Privileges, Program, Role, Running, Start, Stream, process};
@@ -25,6 +25,7 @@ const ORDINARY: &[Role] = &[Ordinary];
 
 const MEMORY: &str = "the emulator needs memory of its own";
 const FILES: &str = "the emulator needs files of its own";
+const LAYOUT: &str = "the emulator lays out the stack by itself";
 const NAME: &str = "the emulator always passes a name on";
 const HANDLERS: &str = "the emulator handles what kills by default, and hangs as PID 1";
 const SIGRETURN: &str = "the emulator returns from handlers by itself";
@@ -41,6 +42,10 @@ pub static CASES: &[Case] = &[
     Case { name: "exits with 0 on -v even if stdout is closed, full, or a pipe without a reader", roles: BOTH, promise: Ours, emulator: None, run: v_without_stdout },
     Case { name: "finds -v behind 100 kB of other arguments", roles: BOTH, promise: Upstreams, emulator: None, run: v_behind_long_arguments },
     Case { name: "ignores arguments that are almost -v", roles: BOTH, promise: Upstreams, emulator: None, run: other_arguments },
+    Case { name: "ignores every other argument of up to three bytes, whatever follows it in memory", roles: ORDINARY, promise: Upstreams, emulator: None, run: arguments::every_other },
+    Case { name: "ignores random arguments that are longer, however they begin", roles: ORDINARY, promise: Upstreams, emulator: None, run: arguments::long_ones },
+    Case { name: "exits with 0 on -v and -V whatever argument follows them in memory", roles: ORDINARY, promise: Upstreams, emulator: None, run: arguments::before_arguments },
+    Case { name: "exits with 0 on -v and -V whatever environment, file name or page follows them in memory", roles: ORDINARY, promise: Upstreams, emulator: Some(LAYOUT), run: arguments::before_all_else },
     Case { name: "ignores 100 kB of arguments", roles: BOTH, promise: Upstreams, emulator: None, run: long_arguments },
     Case { name: "does not take its own name for an argument", roles: BOTH, promise: Upstreams, emulator: None, run: named_v },
     Case { name: "runs with an empty argv", roles: BOTH, promise: Upstreams, emulator: Some(NAME), run: empty_argv },
@@ -58,6 +63,7 @@ pub static CASES: &[Case] = &[
     Case { name: "dies from every other signal that kills by default", roles: ORDINARY, promise: Upstreams, emulator: None, run: fatal_signals },
     // Children
     Case { name: "reaps a single orphan", roles: BOTH, promise: Upstreams, emulator: None, run: one_orphan },
+    Case { name: "reaps orphans with sessions of their own", roles: BOTH, promise: Upstreams, emulator: None, run: detached },
     Case { name: "reaps a storm of 10,000 orphans", roles: BOTH, promise: Upstreams, emulator: None, run: storm },
     Case { name: "reaps orphans that died while it was stopped", roles: BOTH, promise: Upstreams, emulator: None, run: stopped },
     Case { name: "is not woken by a child that merely stops", roles: BOTH, promise: Upstreams, emulator: Some(STOPPING), run: stopping_child },
@@ -65,6 +71,7 @@ pub static CASES: &[Case] = &[
     // What survives exec
     Case { name: "exits with 0 on SIGTERM and reaps if started with every signal blocked", roles: BOTH, promise: Ours, emulator: None, run: blocked },
     Case { name: "exits with 0 on SIGTERM and reaps if started with every signal ignored", roles: BOTH, promise: Upstreams, emulator: None, run: ignored },
+    Case { name: "leaves no signal blocked, whatever its arguments are", roles: BOTH, promise: Ours, emulator: Some(MASK), run: unblocked },
     Case { name: "honours a SIGTERM that was pending when it started", roles: BOTH, promise: Ours, emulator: None, run: pending },
     Case { name: "reaps at start the children that died before", roles: BOTH, promise: Ours, emulator: None, run: dead_children },
     // Odd streams
@@ -96,6 +103,7 @@ pub static CASES: &[Case] = &[
     Case { name: "becomes ready and exits with 0 on SIGTERM if pause fails", roles: ORDINARY, promise: Upstreams, emulator: None, run: |program, _| faults::survives(program, "pause,ppoll,rt_sigsuspend") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if rt_sigreturn fails", roles: ORDINARY, promise: Ours, emulator: Some(SIGRETURN), run: |program, _| faults::survives(program, "rt_sigreturn") },
     Case { name: "becomes ready and exits with 0 on SIGTERM if exit fails once", roles: ORDINARY, promise: Ours, emulator: Some(EXIT), run: |program, _| faults::survives_once(program, "exit") },
+    Case { name: "exits with 0 on -v if exit fails once", roles: ORDINARY, promise: Ours, emulator: Some(EXIT), run: faults::version },
 ];
 
 /// What the program writes to stderr in that role until it is told to end.
@@ -193,7 +201,7 @@ fn empty_argv(program: &Program, role: Role) -> Result<()> {
 
 fn environment(program: &Program, role: Role) -> Result<()> {
     for environment in [&[][..], &["PATH=/bin", "-v=-v", "-v"]] {
-        let environment = environment.iter().map(|&variable| variable.into()).collect();
+        let environment = environment.iter().collect();
         ends_well(Start { environment, ..Start::new(role) }.ready(program)?, role)?;
     }
     Ok(())
@@ -319,6 +327,14 @@ fn one_orphan(program: &Program, role: Role) -> Result<()> {
     ends_well(running, role)
 }
 
+fn detached(program: &Program, role: Role) -> Result<()> {
+    let mut running = Start::new(role).assisted().ready(program)?;
+    running.wait_until_asleep()?;
+    running.assistant.as_mut().expect("asked for").make_orphans(20, Orphans::Detached)?;
+    running.wait_until_childless()?;
+    ends_well(running, role)
+}
+
 /// Two storms at once could use up the machine's process numbers.
 static STORM: Mutex<()> = Mutex::new(());
 
@@ -373,6 +389,19 @@ fn idle(program: &Program, role: Role) -> Result<()> {
 
 fn blocked(program: &Program, role: Role) -> Result<()> {
     lives(program, Start { block: true, ..Start::new(role) })
+}
+
+fn unblocked(program: &Program, role: Role) -> Result<()> {
+    // The pointers to them are where the program has its mask, and beside it.
+    for count in 0..10 {
+        let arguments = (0..count).map(|length| "x".repeat(length));
+        let mut running = Start { block: true, ..Start::new(role).arguments(arguments) }.ready(program)?;
+        running.wait_until_asleep()?;
+        let blocked = process::signals(running.pid())?.blocked;
+        ensure!(blocked == 0, "with {count} arguments it blocks {blocked:#x}");
+        ends_well(running, role)?;
+    }
+    Ok(())
 }
 
 fn ignored(program: &Program, role: Role) -> Result<()> {

@@ -238,6 +238,16 @@ pub fn survives_once(program: &Program, names: &str) -> Result<()> {
     Ok(())
 }
 
+/// It exits with 0 on -v, even if it has to try twice.
+pub fn version(program: &Program, role: Role) -> Result<()> {
+    for error in ERRORS {
+        let fault = format!("--inject=exit:error={error}:when=1");
+        let (end, _) = Traced::start(program, Start::new(role).arguments(["-v"]), &[&fault])?.end()?;
+        ensure!(end.status.success() && end.stderr.is_empty(), "{fault}: it ended with {end:?}");
+    }
+    Ok(())
+}
+
 fn survives_fault(program: &Program, fault: &str) -> Result<()> {
     let (end, _) = start(program, &[fault]).and_then(Traced::live).with_context(|| fault.to_string())?;
     ensure!(end.status.success(), "{fault}: it ended with {end:?}");

@@ -2,6 +2,7 @@
 //!
 //! A case knows a program by its path alone, so any pause program can be put to the test.
 
+mod arguments;
 mod cases;
 mod faults;
 mod profile;

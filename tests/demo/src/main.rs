@@ -109,7 +109,7 @@ impl Pod {
         let condition = Start {
             stdin: Stream::Pipe,
             stderr: Stream::File(stderr().as_fd().try_clone_to_owned()?),
-            environment: vec![format!("PATH={path}")],
+            environment: [format!("PATH={path}")].into_iter().collect(),
             wrapper: ["/bin/sh", "-c", POD, "sh"].map(OsString::from).into(),
             ..Start::new(Role::Init).arguments(arguments.iter().copied())
         };

@@ -13,7 +13,8 @@ use xtask::test::{Order, Program};
 pub fn table(repository: &Path) -> Result<Table> {
     let golden = |file: &str| Table::read(&repository.join(file));
     let (boots, hosts) = (golden("tests/boot/boots.txt")?, golden("tests/e2e/hosts.txt")?);
-    let costs = golden("tests/bench/costs.txt")?;
+    let (survivors, costs) = (golden("tests/survivors/survivors.txt")?, golden("tests/bench/costs.txt")?);
+    let survivors = (sum(&survivors, "mutants")?, sum(&survivors, "explained")?);
     let (platforms, cases) = (PLATFORMS.len(), CASES.len());
     let kernels: BTreeSet<_> = boots.select(&["kernel"])?.rows.concat().into_iter().collect();
     let rows = [
@@ -26,6 +27,11 @@ pub fn table(repository: &Path) -> Result<Table> {
         ),
         ("checks on container hosts", format!("{}, on {} hosts", sum(&hosts, "checks")?, hosts.rows.len()), "e2e"),
         ("mutants of the program, all caught", MUTANTS.len().to_string(), "mutants"),
+        (
+            "small changes to source and machine code, all caught or explained",
+            format!("{}, {} of them explained", survivors.0, survivors.1),
+            "survivors",
+        ),
         ("measurements, beside other programs", costs.rows.len().to_string(), "bench"),
     ];
     let mut table = Table::new(["proof", "number", "command"]);

@@ -27,12 +27,15 @@ pub enum Orphans {
     Mixed,
     /// They have died when they are adopted, all at once.
     Dead,
+    /// They die in sessions of their own, as what a daemon leaves behind.
+    Detached,
     /// They live until they are killed.
     Alive,
 }
 
 impl Orphans {
-    const ALL: [(Self, &str); 3] = [(Self::Mixed, "mixed"), (Self::Dead, "dead"), (Self::Alive, "alive")];
+    const ALL: [(Self, &str); 4] =
+        [(Self::Mixed, "mixed"), (Self::Dead, "dead"), (Self::Detached, "detached"), (Self::Alive, "alive")];
 }
 
 /// All that is needed to become an assistant.
@@ -194,6 +197,9 @@ unsafe fn be_their_parent(count: usize, orphans: Orphans) -> ! {
                             libc::read(ends[0], (&raw mut ends).cast(), 1);
                         }
                         Orphans::Mixed | Orphans::Dead => {}
+                        Orphans::Detached => {
+                            libc::setsid();
+                        }
                         Orphans::Alive => loop {
                             libc::pause();
                         },

@@ -13,10 +13,12 @@ mod privileges;
 pub mod process;
 mod running;
 mod start;
+mod strings;
 pub mod wait;
 
 pub use assistant::{Assistant, Orphans};
 pub use privileges::Privileges;
 pub use running::{End, Running};
 pub use start::{Role, Start, Stream};
+pub use strings::Strings;
 pub use xtask::test::Program;

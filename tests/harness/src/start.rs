@@ -2,14 +2,14 @@
 
 use crate::filter::Filter;
 use crate::privileges::{Privileges, Root};
-use crate::{Program, Running, assistant};
+use crate::{Program, Running, Strings, assistant};
 use anyhow::{Result, ensure};
 use nix::libc;
 use nix::unistd::geteuid;
-use std::ffi::{CStr, CString, OsString, c_int};
+use std::ffi::{CStr, CString, OsStr, OsString, c_int};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What a program is in its PID namespace.
@@ -43,9 +43,11 @@ pub struct Start {
     /// argv[0]; `None` for an empty argv.
     pub name: Option<&'static str>,
     /// The arguments behind it.
-    pub arguments: Vec<String>,
+    pub arguments: Strings,
     /// The environment, and nothing else is in it.
-    pub environment: Vec<String>,
+    pub environment: Strings,
+    /// The folder that it starts in, to which a relative path of the program's file belongs; `None` for this process's.
+    pub folder: Option<PathBuf>,
     /// Standard input.
     pub stdin: Stream,
     /// Standard output.
@@ -89,8 +91,9 @@ impl Start {
         Start {
             role,
             name: Some("/pause"),
-            arguments: Vec::new(),
-            environment: Vec::new(),
+            arguments: Strings::default(),
+            environment: Strings::default(),
+            folder: None,
             stdin: Stream::Closed,
             stdout: Stream::Pipe,
             stderr: Stream::Pipe,
@@ -112,8 +115,8 @@ impl Start {
     }
 
     /// With these arguments.
-    pub fn arguments<S: Into<String>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
-        self.arguments = arguments.into_iter().map(Into::into).collect();
+    pub fn arguments<S: AsRef<[u8]>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments = arguments.into_iter().collect();
         self
     }
 
@@ -148,17 +151,14 @@ impl Start {
             words.extend(["-0".into(), self.name.unwrap_or_default().into()]);
         }
         words.push(place(&program.file)?.into());
-        let file = c_string(words[0].clone())?;
+        let file = c_string(&words[0])?;
         if words.len() == 1 {
             words = self.name.map(OsString::from).into_iter().collect();
         }
-        words.extend(self.arguments.into_iter().map(OsString::from));
-        let argv = words.into_iter().map(c_string).collect::<Result<Vec<_>>>()?;
-        let envp = self.environment.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>()?;
-        let mut argv: Vec<_> = argv.iter().map(|word| word.as_ptr()).collect();
-        argv.push(std::ptr::null());
-        let mut envp: Vec<_> = envp.iter().map(|variable| variable.as_ptr()).collect();
-        envp.push(std::ptr::null());
+        let folder = self.folder.map(|folder| c_string(folder.as_os_str())).transpose()?;
+        let words: Strings = words.iter().map(|word| word.as_bytes()).collect();
+        let argv = Strings::array(&words, &self.arguments);
+        let envp = Strings::array(&self.environment, &Strings::default());
 
         let stdin = Ends::of_input(self.stdin)?;
         let (stdout, stderr) = (Ends::of_output(self.stdout)?, Ends::of_output(self.stderr)?);
@@ -170,6 +170,7 @@ impl Start {
             Role::Ordinary => 0,
         };
         let child = Child {
+            folder: folder.as_deref(),
             file: &file,
             argv: &argv,
             envp: &envp,
@@ -205,8 +206,8 @@ impl Start {
     }
 }
 
-fn c_string(word: OsString) -> Result<CString> {
-    Ok(CString::new(word.into_vec())?)
+fn c_string(word: &OsStr) -> Result<CString> {
+    Ok(CString::new(word.as_bytes())?)
 }
 
 /// Both ends of a stream: what the program gets, and what the harness keeps.
@@ -270,6 +271,7 @@ const STACK: usize = 64 * 1024;
 
 /// All that the new process needs before it becomes the program.
 struct Child<'a> {
+    folder: Option<&'a CStr>,
     file: &'a CStr,
     argv: &'a [*const libc::c_char],
     envp: &'a [*const libc::c_char],
@@ -383,6 +385,11 @@ impl Child<'_> {
             if self.block || self.pending.is_some() {
                 // A tracer can't do without SIGTRAP.
                 set_mask(if self.traced { !(1 << (libc::SIGTRAP - 1)) } else { u64::MAX });
+            }
+            if let Some(folder) = self.folder
+                && libc::chdir(folder.as_ptr()) != 0
+            {
+                libc::_exit(125);
             }
             if let Some(signal) = self.pending {
                 libc::raise(signal);

@@ -8,9 +8,9 @@ mod table;
 pub use edit::Edit;
 pub use table::{Caught, DEAF, MUTANTS, NO_REAPING};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 use xtask::sources;
 
@@ -39,17 +39,39 @@ impl Mutant {
 /// # Errors
 /// Where the mutant no longer fits the program, or does not build.
 pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
+    let change = |folder: &Path| -> Result<()> {
+        for edit in mutant.edits {
+            let is_script = edit.function == Edit::LINKER_SCRIPT;
+            let file = folder.join(if is_script { edit.function } else { mutant.file });
+            let text = fs::read_to_string(&file)?;
+            let edited = if is_script { edit.apply_to_script(&text) } else { edit.apply(&text) };
+            fs::write(&file, edited.with_context(|| format!("the mutant \"{}\" no longer fits", mutant.name))?)?;
+        }
+        Ok(())
+    };
+    let built = build_changed(shell, &mutant.file_name(), change)?;
+    built.map_err(|Refused(reason)| anyhow!("can't build the mutant \"{}\": {reason}", mutant.name))
+}
+
+/// What compiler and linker say to a change that they refuse.
+#[derive(Debug)]
+pub struct Refused(pub String);
+
+/// Builds the program for this machine with a change to a copy of its sources, which is kept under that name. Returns where
+/// the binary is.
+///
+/// # Errors
+/// Where the change can't be made.
+pub fn build_changed(
+    shell: &Shell,
+    name: &str,
+    change: impl FnOnce(&Path) -> Result<()>,
+) -> Result<Result<PathBuf, Refused>> {
     let repository = shell.current_dir();
-    let folder = repository.join("target/mutants").join(mutant.file_name());
+    let folder = repository.join("target/mutants").join(name);
     shell.remove_path(&folder)?;
     sources::copy(&repository, &folder)?;
-    for edit in mutant.edits {
-        let is_script = edit.function == Edit::LINKER_SCRIPT;
-        let file = folder.join(if is_script { edit.function } else { mutant.file });
-        let text = fs::read_to_string(&file)?;
-        let edited = if is_script { edit.apply_to_script(&text) } else { edit.apply(&text) };
-        fs::write(&file, edited.with_context(|| format!("the mutant \"{}\" no longer fits", mutant.name))?)?;
-    }
+    change(&folder)?;
     let manifest = folder.join("Cargo.toml");
     let build = cmd!(
         shell,
@@ -59,10 +81,10 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     let output =
         build.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").quiet().ignore_status().output()?;
     if !output.status.success() {
-        bail!("can't build the mutant \"{}\": {}", mutant.name, String::from_utf8_lossy(&output.stderr));
+        return Ok(Err(Refused(String::from_utf8_lossy(&output.stderr).into())));
     }
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
     let binary = folder.join("pause");
     fs::copy(repository.join(format!("target/mutants/build/{host}/release/pause")), &binary)?;
-    Ok(binary)
+    Ok(Ok(binary))
 }
