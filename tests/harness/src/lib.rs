@@ -19,6 +19,6 @@ pub mod wait;
 pub use assistant::{Assistant, Orphans};
 pub use privileges::Privileges;
 pub use running::{End, Running};
-pub use start::{Role, Start, Stream};
+pub use start::{Ends, Role, Start, Stream};
 pub use strings::Strings;
 pub use xtask::test::Program;

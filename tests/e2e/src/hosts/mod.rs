@@ -4,8 +4,10 @@ mod bundle;
 mod containerd;
 mod cri;
 mod docker;
+mod gvisor;
 mod podman;
 mod registry;
+mod rootfs;
 mod signing;
 
 use crate::host::Host;
@@ -15,6 +17,10 @@ use anyhow::{Result, bail};
 pub static HOSTS: &[Host] = &[
     bundle::CRUN,
     bundle::RUNC,
+    gvisor::HOST,
+    rootfs::NSPAWN,
+    rootfs::BUBBLEWRAP,
+    rootfs::LXC,
     containerd::HOST,
     docker::HOST,
     podman::HOST,
