@@ -1,7 +1,6 @@
 //! Other releases of Debian, for other generations of the hosts.
 
-use crate::hosts::HOSTS;
-use crate::{busybox, sandbox};
+use crate::{busybox, hosts, sandbox};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,8 +54,7 @@ pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
     let mirror =
         cmd!(shell, "apt-get indextargets --format $(REPO_URI)").args(["Created-By: Packages"]).quiet().read()?;
     let mirror = mirror.lines().next().context("this machine's apt knows no mirror of Debian")?;
-    let hosts = HOSTS
-        .iter()
+    let hosts = hosts::all()
         .filter(|host| !host.absent_from.contains(&release))
         .flat_map(|host| host.packages)
         .chain([&busybox::PACKAGE, &sandbox::PACKAGE]);
