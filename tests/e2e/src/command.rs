@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use harness::wait;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -116,6 +118,17 @@ impl Foreground {
     pub fn wait(&mut self) -> Result<Option<i32>> {
         within(GRACE, || Ok(self.process.try_wait()?.is_some()))?;
         Ok(self.process.try_wait()?.and_then(|status| status.code()))
+    }
+
+    /// Ends it by a signal, and waits for that as long as anything may take here.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn end(&mut self, signal: Signal) -> Result<()> {
+        kill(Pid::from_raw(self.process.id().cast_signed()), signal)?;
+        let ended = becomes_so(|| Ok(self.process.try_wait()?.is_some()))?;
+        ensure!(ended, "{} does not end by {signal}", self.name);
+        Ok(())
     }
 
     /// What it has written so far.

@@ -1,7 +1,6 @@
 //! Other releases of Debian, for other generations of the hosts.
 
-use crate::hosts::HOSTS;
-use crate::{busybox, sandbox};
+use crate::{busybox, hosts, sandbox};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,7 +37,7 @@ fn folder(shell: &Shell, release: &str) -> PathBuf {
 
 /// The packages that the hosts of a release name.
 fn packages(release: &str) -> impl Iterator<Item = &'static str> {
-    let hosts = HOSTS.iter().filter(move |host| host.reason_to_skip(release).is_none());
+    let hosts = hosts::all().filter(move |host| host.reason_to_skip(release).is_none());
     let named = hosts.flat_map(|host| host.packages).chain([&busybox::PACKAGE, &sandbox::PACKAGE]);
     named.map(|(_, package)| *package)
 }

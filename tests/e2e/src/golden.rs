@@ -82,7 +82,7 @@ impl Golden {
     ///
     /// # Errors
     /// Where the table can't be written.
-    pub fn bless(mut self, rows: &[Row], hosts: &[Host]) -> Result<()> {
+    pub fn bless(mut self, rows: &[Row], hosts: impl Iterator<Item = &'static Host>) -> Result<()> {
         let cell = |row: &Row, heading: &String| match heading.as_str() {
             HOST => row.host.title.into(),
             CHECKS => row.checks.to_string(),
@@ -92,7 +92,7 @@ impl Golden {
         };
         let rows = rows.iter().map(|row| self.table.headings.iter().map(|heading| cell(row, heading)).collect());
         let rows = rows.collect();
-        let order: Vec<_> = hosts.iter().map(|host| vec![host.title.into()]).collect();
+        let order: Vec<_> = hosts.map(|host| vec![host.title.into()]).collect();
         self.table.merge(rows, 1, &order);
         self.table.write(&self.file)
     }

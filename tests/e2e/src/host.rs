@@ -1,7 +1,7 @@
 //! What a host is: the packages that it takes, and checks that come to a verdict each.
 
 use crate::command;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mutants::Mutant;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -57,6 +57,17 @@ pub struct Findings {
     pub error: Option<String>,
 }
 
+/// What came of the checks that another program ran.
+#[derive(Serialize, Deserialize)]
+pub struct Report {
+    /// One for each check.
+    verdicts: Vec<Verdict>,
+    /// What was measured, in sentences.
+    notes: Vec<String>,
+    /// Why the checks ended early, if they did.
+    error: Option<String>,
+}
+
 /// What a host's checks have at hand.
 pub struct Scene<'a> {
     /// In a folder that is the sandbox's own.
@@ -72,7 +83,28 @@ pub struct Scene<'a> {
     verdicts: Vec<Verdict>,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// The scene before the first check.
+    pub fn new(shell: &'a Shell, repository: &'a Path, archive: &'a Path) -> Self {
+        Self { shell, repository, archive, setting: "", notes: Vec::new(), verdicts: Vec::new() }
+    }
+
+    /// Takes what another program found here: its verdicts and what it measured.
+    ///
+    /// # Errors
+    /// Where its checks ended early.
+    pub fn adopt(&mut self, report: Report) -> Result<()> {
+        self.verdicts.extend(report.verdicts);
+        self.notes.extend(report.notes);
+        report.error.map_or(Ok(()), |error| bail!(error))
+    }
+
+    /// What was found, to be told to another program.
+    pub fn report(self, result: Result<()>) -> Report {
+        let error = result.err().map(|error| format!("{error:#}"));
+        Report { verdicts: self.verdicts, notes: self.notes, error }
+    }
+
     /// Notes what came of a check.
     pub fn check(&mut self, check: &Check, result: Result<()>) {
         let failure = result.err().map(|error| format!("{error:#}"));
@@ -95,7 +127,7 @@ impl Host {
     /// # Errors
     /// Where the host does not say which version it is.
     pub fn run_checks(&self, shell: &Shell, repository: &Path, archive: &Path) -> Result<Findings> {
-        let mut scene = Scene { shell, repository, archive, setting: "", notes: Vec::new(), verdicts: Vec::new() };
+        let mut scene = Scene::new(shell, repository, archive);
         let result = (self.checks)(&mut scene);
         let Scene { verdicts, notes, .. } = scene;
         let versions = self.version.iter().map(|command| version(shell, command)).collect::<Result<Vec<_>>>()?;

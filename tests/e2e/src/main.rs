@@ -4,31 +4,21 @@
 //! them all, and with two stand-ins that are wrong on purpose, which must fail those that they should break
 //! and no others.
 
-mod archive;
-mod busybox;
-mod command;
-mod debian;
-mod golden;
-mod host;
-mod hosts;
-mod images;
-mod pause;
-mod sandbox;
-mod visit;
-
 use anyhow::{Context, Result, bail, ensure};
-use golden::{Golden, Row};
-use host::Host;
-use hosts::HOSTS;
+use e2e::golden::{Golden, Row};
+use e2e::host::Host;
+use e2e::hosts::{self, HOSTS, cluster};
+use e2e::visit::{self, visit};
+use e2e::{busybox, debian, images, sandbox};
 use mutants::{DEAF, NO_REAPING};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use visit::visit;
 use xshell::Shell;
 use xtask::command::{Misuse, cargo, main_of_proof};
 use xtask::needs::Needs;
 use xtask::table::Table;
+use xtask::test::existing_file;
 use xtask::{note, platform, say};
 
 #[derive(clap::Args)]
@@ -40,9 +30,23 @@ struct Arguments {
     /// machine has]
     #[arg(long, value_name = "NAME", value_parser = debian::parse)]
     release: Option<String>,
+    /// Where Kubernetes' kube-apiserver, kube-controller-manager, kube-scheduler and kubelet are, for `--host cluster`
+    /// [default: in PATH]
+    #[arg(long, value_name = "FOLDER", value_parser = folder)]
+    kubernetes: Option<PathBuf>,
+    /// Measure this pause program too, where a host measures
+    #[arg(long, value_name = "PATH", value_parser = existing_file)]
+    against: Option<PathBuf>,
     /// Take the hosts' versions and how many checks they have, as they are now, for right
     #[arg(long)]
     bless: bool,
+}
+
+/// What `--kubernetes` accepts.
+fn folder(path: &str) -> Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    ensure!(path.is_dir(), "there is no such folder");
+    Ok(path)
 }
 
 fn main() -> ExitCode {
@@ -58,6 +62,14 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let name = arguments.release.clone().or_else(debian::of_this_machine);
     let hosts = select(arguments, name.as_deref())?;
     let golden = Golden::read(shell, name, arguments.bless)?;
+    let is_there = hosts.iter().any(|host| host.name == cluster::HOST.name);
+    if !is_there && (arguments.kubernetes.is_some() || arguments.against.is_some()) {
+        bail!(Misuse("--kubernetes and --against are for --host cluster".into()));
+    }
+    let mut shown = match is_there {
+        true => cluster::shown(arguments.kubernetes.as_deref(), arguments.against.as_deref())?,
+        false => Vec::new(),
+    };
     needs(shell, arguments, &hosts).provide(shell)?;
     let root = match &arguments.release {
         Some(release) => debian::root(shell, release)?,
@@ -65,6 +77,9 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     };
     // In a sandbox, without a network, there is nothing left to build.
     publish(shell)?;
+    if is_there {
+        shown.push(cluster::build(&shell.current_dir())?);
+    }
     let image = images::image(shell)?;
     let mut stand_ins = Vec::new();
     for mutant in [&NO_REAPING, &DEAF] {
@@ -76,12 +91,12 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     for host in hosts {
         let begin = Instant::now();
         note!("\n{}: the image", host.name);
-        let findings = visit(shell, &root, host, &image)?;
+        let findings = visit(shell, &root, &shown, host, &image)?;
         wrong.extend(findings.judge_image().iter().map(|what| format!("{}: {what}", host.name)));
         let mut caught = 0;
         for (mutant, archive) in &stand_ins {
             note!("\n{}: the stand-in that is wrong on purpose: {}", host.name, mutant.name);
-            let escapes = visit(shell, &root, host, archive)?.judge_stand_in(mutant);
+            let escapes = visit(shell, &root, &shown, host, archive)?.judge_stand_in(mutant);
             caught += usize::from(escapes.is_empty());
             wrong.extend(escapes.iter().map(|what| format!("{}, stand-in \"{}\": {what}", host.name, mutant.name)));
         }
@@ -105,7 +120,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         bail!("the image is not proven on every host:\n{}", wrong.join("\n"));
     }
     if arguments.bless {
-        golden.bless(&rows, HOSTS)?;
+        golden.bless(&rows, hosts::all())?;
     }
     Ok(())
 }
@@ -117,9 +132,9 @@ fn select(arguments: &Arguments, release: Option<&str>) -> Result<Vec<&'static H
     if let Some((host, (release, why))) = chosen.iter().find_map(|host| Some((host, reason(host)?))) {
         bail!(Misuse(format!("{}: {release} {why}; another release may do: --release trixie, say", host.title)));
     }
-    let selected = |host: &&Host| chosen.is_empty() || chosen.iter().any(|one| one.name == host.name);
+    let wanted: Vec<_> = if chosen.is_empty() { HOSTS.iter().collect() } else { chosen.clone() };
     let mut hosts = Vec::new();
-    for host in HOSTS.iter().filter(selected) {
+    for host in hosts::all().filter(|host| wanted.iter().any(|one| one.name == host.name)) {
         match reason(host) {
             None => hosts.push(host),
             Some((release, why)) => note!("skipped: {}: {release} {why}", host.title),

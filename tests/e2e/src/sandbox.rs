@@ -45,12 +45,16 @@ pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// The variable that tells a sandbox's processes where the mount namespace outside of it is.
 const OUTSIDE: &str = "PAUSE_E2E_OUTSIDE";
 
-/// As arguments, they turn this executable into a process of a sandbox. The root and the command follow.
+/// As arguments, they turn this executable into a process of a sandbox. The root, what it is shown, and the command
+/// follow.
 const KEEPER: &str = "--sandbox-keeper";
 const INIT: &str = "--sandbox-init";
 
 /// The longest that a sandbox lives.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Files and folders of the machine that a sandbox is shown, read-only, each at a place below its root.
+pub type Shown = [(PathBuf, String)];
 
 /// What begins the name of every sandbox's cgroups; the keeper's process number ends it.
 const CGROUP: &str = "pause-e2e-";
@@ -70,15 +74,16 @@ const HIDDEN: [&str; 8] = [
     "var/lib/docker",
 ];
 
-/// Runs this program with `command` as its arguments in a new sandbox over `root`. Returns what it wrote to
-/// standard output.
+/// Runs this program with `command` as its arguments in a new sandbox over `root`, which is shown some more. Returns
+/// what it wrote to standard output.
 ///
 /// # Errors
 /// Where there can be no sandbox, or the command fails.
-pub fn read(shell: &Shell, root: &Path, command: &[&OsStr]) -> Result<String> {
+pub fn read(shell: &Shell, root: &Path, shown: &Shown, command: &[&OsStr]) -> Result<String> {
     let mut keeper = Command::new(THIS_PROGRAM)
         .arg(KEEPER)
         .arg(root)
+        .arg(serde_json::to_string(shown)?)
         .args(command)
         .current_dir(shell.current_dir())
         .stdin(Stdio::piped())
@@ -116,13 +121,13 @@ pub fn outside(folder: &Path) -> Result<Command> {
 /// Becomes a process of a sandbox, where this executable was started as one. Does not return then.
 pub fn run_if_asked() {
     let words: Vec<OsString> = args_os().skip(1).collect();
-    let [stage, root, command @ ..] = words.as_slice() else { return };
+    let [stage, root, shown, command @ ..] = words.as_slice() else { return };
     let stage = match stage.to_str() {
         Some(KEEPER) => keep,
         Some(INIT) => init,
         _ => return,
     };
-    match stage(Path::new(root), command) {
+    match stage(Path::new(root), shown, command) {
         Ok(status) => exit(status),
         Err(error) => {
             note!("error: {error:#}");
@@ -132,14 +137,14 @@ pub fn run_if_asked() {
 }
 
 /// Makes the cgroups, runs init in them, and removes them. Returns init's exit status.
-fn keep(root: &Path, command: &[OsString]) -> Result<i32> {
+fn keep(root: &Path, shown: &OsStr, command: &[OsString]) -> Result<i32> {
     // A ^C on the terminal ends the caller. This process hears of it through the pipe.
     setsid()?;
     let cgroups = Cgroups::create()?;
     let mut doors = cgroups.doors()?;
     unshare(CloneFlags::CLONE_NEWPID)?;
     let mut init = Command::new(THIS_PROGRAM);
-    init.arg(INIT).arg(root).args(command);
+    init.arg(INIT).arg(root).arg(shown).args(command);
     // SAFETY: system calls only, which is all that is safe between fork and exec.
     unsafe {
         init.pre_exec(move || {
@@ -153,7 +158,7 @@ fn keep(root: &Path, command: &[OsString]) -> Result<i32> {
 }
 
 /// Sets the place up, and reaps until the command ends. Returns its exit status. Runs as PID 1.
-fn init(root: &Path, command: &[OsString]) -> Result<i32> {
+fn init(root: &Path, shown: &OsStr, command: &[OsString]) -> Result<i32> {
     let outside = File::open("/proc/self/ns/mnt")?;
     unshare(
         CloneFlags::CLONE_NEWNS
@@ -163,7 +168,8 @@ fn init(root: &Path, command: &[OsString]) -> Result<i32> {
             | CloneFlags::CLONE_NEWCGROUP,
     )?;
     let repository = current_dir()?;
-    change_root(root, &repository).context("can't change to the sandbox's root")?;
+    let shown: Vec<_> = serde_json::from_slice(shown.as_bytes())?;
+    change_root(root, &repository, &shown).context("can't change to the sandbox's root")?;
     // The end of this process ends every other one in its PID namespace.
     spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -195,7 +201,7 @@ fn init(root: &Path, command: &[OsString]) -> Result<i32> {
 }
 
 /// Makes an overlay over `lower` the root, with file systems of its own for all that must not be shared.
-fn change_root(lower: &Path, repository: &Path) -> Result<()> {
+fn change_root(lower: &Path, repository: &Path, shown: &Shown) -> Result<()> {
     remount("/", MsFlags::MS_PRIVATE | MsFlags::MS_REC)?;
     // From here the option needs no path, in which some characters would be its own.
     set_current_dir(lower)?;
@@ -220,10 +226,10 @@ fn change_root(lower: &Path, repository: &Path) -> Result<()> {
         fs::create_dir_all(&folder)?;
         mount_new(kind, &folder, data)?;
     }
-    let inside = root.join(repository.strip_prefix("/")?);
-    fs::create_dir_all(&inside)?;
-    bind(repository, &inside)?;
-    remount(&inside, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY)?;
+    show(repository, &root.join(repository.strip_prefix("/")?))?;
+    for (source, place) in shown {
+        show(source, &root.join(place))?;
+    }
     mount_cgroups(&root.join("sys/fs/cgroup"))?;
 
     // The new root lands on top of the old one, which then goes.
@@ -242,6 +248,19 @@ fn change_root(lower: &Path, repository: &Path) -> Result<()> {
 fn mount_new(kind: &str, folder: &Path, data: &str) -> Result<()> {
     mount(Some(kind), folder, Some(kind), MsFlags::empty(), Some(data))
         .with_context(|| format!("can't mount {kind} on {}", folder.display()))
+}
+
+/// Shows a file or a folder in a second place, which is made, and where nobody can change it.
+fn show(source: &Path, place: &Path) -> Result<()> {
+    match source.is_dir() {
+        true => fs::create_dir_all(place)?,
+        false => {
+            fs::create_dir_all(place.parent().context("a place in a folder")?)?;
+            File::create(place)?;
+        }
+    }
+    bind(source, place).with_context(|| format!("can't show {}", source.display()))?;
+    Ok(remount(place, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY)?)
 }
 
 /// Shows a folder, with all that is mounted below, in a second place.

@@ -1,7 +1,8 @@
 //! A visit to a host: its checks on one image, in a sandbox of its own.
 
 use crate::host::{Findings, Host};
-use crate::{hosts, sandbox};
+use crate::hosts;
+use crate::sandbox::{self, Shown};
 use anyhow::{Context, Result, bail};
 use harness::wait;
 use std::env::{args_os, current_dir, set_current_dir};
@@ -21,12 +22,12 @@ const FOLDER: &str = "/tmp";
 /// How many seconds anything may take that a host does. A stand-in takes all of them.
 const PATIENCE: u64 = 10;
 
-/// Runs a host's checks in a sandbox with this root.
+/// Runs a host's checks in a sandbox with this root, which is shown some more.
 ///
 /// # Errors
 /// Where the sandbox can't be made, or the checks end in the middle.
-pub fn visit(shell: &Shell, root: &Path, host: &Host, archive: &Path) -> Result<Findings> {
-    let output = sandbox::read(shell, root, &[VISITOR.as_ref(), OsStr::new(host.name), archive.as_os_str()])?;
+pub fn visit(shell: &Shell, root: &Path, shown: &Shown, host: &Host, archive: &Path) -> Result<Findings> {
+    let output = sandbox::read(shell, root, shown, &[VISITOR.as_ref(), OsStr::new(host.name), archive.as_os_str()])?;
     serde_json::from_str(&output).with_context(|| format!("the checks of {} ended in the middle", host.name))
 }
 

@@ -3,6 +3,8 @@
 //! The messages are written out, since the crates that generate them all want protoc when they are built. What
 //! the fields mean: <https://github.com/kubernetes/cri-api/blob/v0.31.0/pkg/apis/runtime/v1/api.proto>
 
+#![expect(missing_docs, reason = "the interface says what the fields mean")]
+
 use anyhow::{Context, Result};
 use prost::Message;
 use std::collections::HashMap;
@@ -225,6 +227,26 @@ pub struct PodSandboxStatusResponse {
     /// What the runtime itself knows, as JSON; asked for by `verbose`.
     #[prost(map = "string, string", tag = "2")]
     pub info: HashMap<String, String>,
+}
+
+/// Without a filter, all of them.
+#[derive(Clone, PartialEq, Message)]
+pub struct ListPodSandboxRequest {}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct PodSandbox {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(message, optional, tag = "2")]
+    pub metadata: Option<PodSandboxMetadata>,
+    #[prost(enumeration = "PodSandboxState", tag = "3")]
+    pub state: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ListPodSandboxResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub items: Vec<PodSandbox>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,8 +1,9 @@
 //! The table of hosts.
 
 mod bundle;
+pub mod cluster;
 mod containerd;
-mod cri;
+pub mod cri;
 mod docker;
 mod gvisor;
 mod podman;
@@ -29,15 +30,23 @@ pub static HOSTS: &[Host] = &[
     signing::HOST,
 ];
 
+/// All hosts.
+pub fn all() -> impl Iterator<Item = &'static Host> {
+    HOSTS.iter().chain(NAMED)
+}
+
+/// The hosts that are run only where `--host` names them: they take more than Debian has.
+pub static NAMED: &[Host] = &[cluster::HOST];
+
 /// The host of that name; the parser of `--host`.
 ///
 /// # Errors
 /// Where there is none.
 pub fn parse(name: &str) -> Result<&'static Host> {
-    match HOSTS.iter().find(|host| host.name == name) {
+    match all().find(|host| host.name == name) {
         Some(host) => Ok(host),
         None => {
-            let names: Vec<_> = HOSTS.iter().map(|host| host.name).collect();
+            let names: Vec<_> = all().map(|host| host.name).collect();
             bail!("there is no such host; there are {}", names.join(", "))
         }
     }

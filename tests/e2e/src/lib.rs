@@ -1,0 +1,13 @@
+//! Container hosts, each in a sandbox, and what they must find to be true of the image.
+
+pub mod archive;
+pub mod busybox;
+pub mod command;
+pub mod debian;
+pub mod golden;
+pub mod host;
+pub mod hosts;
+pub mod images;
+pub mod pause;
+pub mod sandbox;
+pub mod visit;
