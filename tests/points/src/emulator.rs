@@ -57,7 +57,7 @@ struct Numbers {
     returns: [u64; 2],
 }
 
-/// The numbers on one architecture. The kernel has all it needs in `rt_sigreturn`, where there is no other.
+/// The numbers on one architecture. Where there is no `sigreturn`, `rt_sigreturn` stands in its place.
 macro_rules! numbers {
     ($architecture:ident, $sigreturn:ident) => {{
         use syscalls::$architecture::Sysno;
