@@ -25,6 +25,7 @@ static PROOFS: &[Proof] = &[
     Proof { name: "e2e",     package: "e2e",     only_linux: true,  about: "Run the image on real container hosts, each in a sandbox; needs root" },
     Proof { name: "mutants", package: "mutants", only_linux: true,  about: "Break the program on purpose, in every way that the tests claim to notice" },
     Proof { name: "points",  package: "points",  only_linux: true,  about: "Send signals at every instruction of the program, and at every pair of instructions" },
+    Proof { name: "answers", package: "answers", only_linux: true,  about: "Give the program every answer that a kernel can give, at every system call" },
     Proof { name: "bench",   package: "bench",   only_linux: true,  about: "Measure what the program costs, beside the floor and other init programs" },
     Proof { name: "anatomy", package: "anatomy", only_linux: false, about: "Draw every byte of the program, with its disassembly, as an SVG" },
     Proof { name: "demo",    package: "demo",    only_linux: true,  about: "Show what pause is for: a PID namespace, orphans, and who reaps them" },
