@@ -2,13 +2,17 @@
 //! there for a reason.
 
 use anyhow::Result;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use xshell::Shell;
-use xtask::command;
+use xtask::{command, test};
 
 /// Give the program every answer that a kernel can give, at every system call
 #[derive(clap::Args)]
 struct Arguments {
+    /// Try this program instead; one for this machine
+    #[arg(long, value_name = "PATH", conflicts_with = "bless", value_parser = test::existing_file)]
+    against: Option<PathBuf>,
     /// Take what is tried now for what is to be tried
     #[arg(long)]
     bless: bool,
@@ -20,7 +24,7 @@ fn main() -> ExitCode {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn run(_: &Shell, arguments: &Arguments) -> Result<()> {
-    let Arguments { bless: _ } = arguments;
+    let Arguments { against: _, bless: _ } = arguments;
     anyhow::bail!(command::Misuse(
         "`cargo xtask answers` works on amd64, whose instructions it knows how to stop".into()
     ))
@@ -28,7 +32,10 @@ fn run(_: &Shell, arguments: &Arguments) -> Result<()> {
 
 #[cfg(target_arch = "x86_64")]
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    amd64::run(shell, arguments.bless)
+    match &arguments.against {
+        Some(path) => amd64::try_other(path),
+        None => amd64::run(shell, arguments.bless),
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -38,6 +45,7 @@ mod amd64 {
     use harness::Program;
     use iced_x86::{Decoder, DecoderOptions};
     use parts::Kind;
+    use std::path::Path;
     use xshell::Shell;
     use xtask::table::Table;
     use xtask::{build, platform, say};
@@ -48,6 +56,15 @@ mod amd64 {
     /// How many violations are enough: more say no more.
     const ENOUGH: usize = 5;
 
+    /// Tries a program of which nothing else is known.
+    pub fn try_other(path: &Path) -> Result<()> {
+        let Tally { runs, violations, .. } = explore(&Program::new(path.display().to_string(), path.into()), ENOUGH)?;
+        say!("{runs} runs, {} violations", violations.len());
+        ensure!(violations.is_empty(), "the program does not do what it should:\n{}", violations.join("\n"));
+        Ok(())
+    }
+
+    /// Tries the program, and looks for instructions that nothing has led to.
     pub fn run(shell: &Shell, bless: bool) -> Result<()> {
         let platform = platform::native()?;
         let instructions = instructions(shell, platform)?;
