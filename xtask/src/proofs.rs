@@ -26,6 +26,7 @@ static PROOFS: &[Proof] = &[
     Proof { name: "mutants", package: "mutants", only_linux: true,  about: "Break the program on purpose, in every way that the tests claim to notice" },
     Proof { name: "points",  package: "points",  only_linux: true,  about: "Send signals at every instruction of the program, and at every pair of instructions" },
     Proof { name: "survivors", package: "survivors", only_linux: true, about: "Change source and machine code in every small way, and look for what nothing notices" },
+    Proof { name: "answers", package: "answers", only_linux: true,  about: "Give the program every answer that a kernel can give, at every system call" },
     Proof { name: "bench",   package: "bench",   only_linux: true,  about: "Measure what the program costs, beside the floor and other init programs" },
     Proof { name: "anatomy", package: "anatomy", only_linux: false, about: "Draw every byte of the program, with its disassembly, as an SVG" },
     Proof { name: "demo",    package: "demo",    only_linux: true,  about: "Show what pause is for: a PID namespace, orphans, and who reaps them" },

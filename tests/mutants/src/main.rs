@@ -5,7 +5,7 @@ use anyhow::{Result, bail, ensure};
 use behaviour::{CASES, Case, Skip};
 use harness::{Program, Role, wait};
 use mutants::{Caught, MUTANTS, Mutant, build};
-use points::{Depth, first_violation};
+use points::Depth;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -77,6 +77,7 @@ fn catch(shell: &Shell, mutant: &Mutant) -> Result<()> {
 fn is_seen(mutant: &Mutant, program: PathBuf, depth: Depth) -> Result<()> {
     #[cfg(target_arch = "x86_64")]
     {
+        use points::first_violation;
         use points::ptrace::Traced;
         let program = Program::new(mutant.name, program);
         if depth == Depth::Pairs {

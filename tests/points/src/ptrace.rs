@@ -4,6 +4,7 @@ use crate::{Event, Step, Stopped};
 use anyhow::{Context, Result, bail, ensure};
 use harness::process::Signals;
 use harness::{Program, Running, Start, process, wait};
+use nix::libc::user_regs_struct;
 use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -12,8 +13,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// The instructions that call the kernel: `syscall`, and `int 0x80` of programs for 386.
-const SYSTEM_CALLS: [[u8; 2]; 2] = [[0x0f, 0x05], [0xcd, 0x80]];
+/// The instructions that call the kernel, `syscall` and, of programs for 386, `int 0x80`; and the number of exit with each.
+const SYSTEM_CALLS: [([u8; 2], u64); 2] = [([0x0f, 0x05], 60), ([0xcd, 0x80], 1)];
 
 /// The program begins with a page, and is smaller than one.
 const PAGE: u64 = 4096;
@@ -38,9 +39,9 @@ impl Stopped for Traced {
 
     fn step(&mut self) -> Result<Step> {
         while !self.asleep {
-            let is_system_call = self.is_before_system_call()?;
+            let may_sleep = self.is_before_system_call(true)?;
             ptrace::step(self.pid, self.signal.take())?;
-            let status = if is_system_call { self.stops_or_sleeps()? } else { waitpid(self.pid, None)? };
+            let status = if may_sleep { self.stops_or_sleeps()? } else { waitpid(self.pid, None)? };
             match status {
                 WaitStatus::Stopped(_, Signal::SIGTRAP) => return Ok(Step::Stopped),
                 // It was about to be delivered.
@@ -80,10 +81,55 @@ impl Stopped for Traced {
 }
 
 impl Traced {
-    fn is_before_system_call(&self) -> Result<bool> {
-        let place = ptrace::getregs(self.pid)?.rip;
-        let word = ptrace::read(self.pid, place as ptrace::AddressType)?.to_le_bytes();
-        Ok(SYSTEM_CALLS.iter().any(|call| word.starts_with(call)))
+    /// Its number outside of its namespace.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
+    /// Its registers, if its next instruction is a system call and nothing is to be delivered before.
+    ///
+    /// # Errors
+    /// Where they can't be read.
+    pub fn system_call(&self) -> Result<Option<user_regs_struct>> {
+        let waits = self.asleep || self.signal.is_some() || process::signals(self.pid())?.pending != 0;
+        Ok(if !waits && self.is_before_system_call(false)? { Some(ptrace::getregs(self.pid)?) } else { None })
+    }
+
+    /// Passes over the system call before which it has these registers, with this result. Like the kernel, it spoils
+    /// rcx and r11.
+    ///
+    /// # Errors
+    /// Where they can't be written.
+    pub fn answer(&mut self, registers: user_regs_struct, result: i64) -> Result<()> {
+        let rip = registers.rip + SYSTEM_CALLS[0].0.len() as u64;
+        let rax = result.cast_unsigned();
+        Ok(ptrace::setregs(self.pid, user_regs_struct { rip, rax, rcx: rip, r11: registers.eflags, ..registers })?)
+    }
+
+    /// Writes what a file is ready for into its pollfd.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn write_revents(&mut self, pollfd: u64, revents: i16) -> Result<()> {
+        let place = pollfd as ptrace::AddressType;
+        let word = ptrace::read(self.pid, place)?.cast_unsigned();
+        let word = word << 16 >> 16 | u64::from(revents.cast_unsigned()) << 48;
+        Ok(ptrace::write(self.pid, place, word.cast_signed())?)
+    }
+
+    /// What has ended.
+    pub fn into_running(self) -> Running {
+        self.running
+    }
+
+    /// Whether the next instruction is a system call, and perhaps one that may sleep for long. On its way out, PID 1
+    /// sleeps until all others of its namespace are gone.
+    fn is_before_system_call(&self, that_may_sleep: bool) -> Result<bool> {
+        let registers = ptrace::getregs(self.pid)?;
+        let word = ptrace::read(self.pid, registers.rip as ptrace::AddressType)?.to_le_bytes();
+        let is_one =
+            |(call, exit): &([u8; 2], u64)| word.starts_with(call) && !(that_may_sleep && registers.rax == *exit);
+        Ok(SYSTEM_CALLS.iter().any(is_one))
     }
 
     fn ended(&mut self, status: ExitStatus) -> Step {
