@@ -14,6 +14,7 @@ pub fn table(repository: &Path) -> Result<Table> {
     let golden = |file: &str| Table::read(&repository.join(file));
     let (boots, hosts) = (golden("tests/boot/boots.txt")?, golden("tests/e2e/hosts.txt")?);
     let costs = golden("tests/bench/costs.txt")?;
+    let (points, answers) = (golden("tests/points/points.txt")?, golden("tests/answers/answers.txt")?);
     let (platforms, cases) = (PLATFORMS.len(), CASES.len());
     let kernels: BTreeSet<_> = boots.select(&["kernel"])?.rows.concat().into_iter().collect();
     let rows = [
@@ -25,6 +26,21 @@ pub fn table(repository: &Path) -> Result<Table> {
             "boot",
         ),
         ("checks on container hosts", format!("{}, on {} hosts", sum(&hosts, "checks")?, hosts.rows.len()), "e2e"),
+        (
+            "runs with signals at every instruction",
+            format!("{}, on {} platforms", sum(&points, "runs")?, points.rows.len()),
+            "points",
+        ),
+        (
+            "runs with every answer of the kernel",
+            format!(
+                "{}, which reach {} of {} instructions",
+                sum(&answers, "runs")?,
+                sum(&answers, "reached")?,
+                sum(&answers, "instructions")?
+            ),
+            "answers",
+        ),
         ("mutants of the program, all caught", MUTANTS.len().to_string(), "mutants"),
         ("measurements, beside other programs", costs.rows.len().to_string(), "bench"),
     ];
