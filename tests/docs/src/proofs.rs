@@ -15,6 +15,7 @@ pub fn table(repository: &Path) -> Result<Table> {
     let (boots, hosts) = (golden("tests/boot/boots.txt")?, golden("tests/e2e/hosts.txt")?);
     let (survivors, costs) = (golden("tests/survivors/survivors.txt")?, golden("tests/bench/costs.txt")?);
     let survivors = (sum(&survivors, "mutants")?, sum(&survivors, "explained")?);
+    let (points, answers) = (golden("tests/points/points.txt")?, golden("tests/answers/answers.txt")?);
     let (platforms, cases) = (PLATFORMS.len(), CASES.len());
     let kernels: BTreeSet<_> = boots.select(&["kernel"])?.rows.concat().into_iter().collect();
     let rows = [
@@ -26,6 +27,21 @@ pub fn table(repository: &Path) -> Result<Table> {
             "boot",
         ),
         ("checks on container hosts", format!("{}, on {} hosts", sum(&hosts, "checks")?, hosts.rows.len()), "e2e"),
+        (
+            "runs with signals at every instruction",
+            format!("{}, on {} platforms", sum(&points, "runs")?, points.rows.len()),
+            "points",
+        ),
+        (
+            "runs with every answer of the kernel",
+            format!(
+                "{}, which reach {} of {} instructions",
+                sum(&answers, "runs")?,
+                sum(&answers, "reached")?,
+                sum(&answers, "instructions")?
+            ),
+            "answers",
+        ),
         ("mutants of the program, all caught", MUTANTS.len().to_string(), "mutants"),
         (
             "small changes to source and machine code, all caught or explained",
