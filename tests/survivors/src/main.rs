@@ -81,6 +81,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     needs.root("start the program without privileges");
     needs.file("/usr/bin/strace", "strace", "make system calls fail");
     needs.provide(shell)?;
+    source::install(shell)?;
 
     wait::set_patience(PATIENCE);
     let program = build::program(shell, native)?;
@@ -195,4 +196,25 @@ fn check(file: &Path, table: &Table, bless: bool) -> Result<()> {
     }
     ensure!(Table::read(file)? == *table, "{GOLDEN} says something else; `cargo xtask survivors --bless` writes it");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_explained_and_what_is_no_survivor_are_told() {
+        let mutant = |name: &str| Mutant { kind: "", name: name.into(), place: "here".into(), program: Ok(Vec::new()) };
+        let explained: Vec<_> = EXPLAINED.iter().flat_map(|(names, _)| names.iter().copied()).collect();
+        let mut mutants: Vec<_> = explained.iter().map(|name| mutant(name)).collect();
+        let mut fates = vec![Fate::Survives; mutants.len()];
+        assert!(complaints(&mutants, &fates, true).is_empty());
+        fates[0] = Fate::Caught;
+        mutants.push(mutant("new"));
+        fates.push(Fate::Survives);
+        let complaints = complaints(&mutants, &fates, true);
+        assert_eq!(complaints.len(), 2, "{complaints:?}");
+        assert_eq!(complaints[0], "nothing notices: new (here)");
+        assert!(complaints[1].ends_with(explained[0]));
+    }
 }

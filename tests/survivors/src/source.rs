@@ -1,5 +1,5 @@
-//! Changes to the source: those that cargo-mutants finds. It only lists them. To build this program takes no tests, and to
-//! judge it takes a process; cargo-mutants' own way, to build and run all tests for each, takes hours.
+//! Changes to the source: those that cargo-mutants finds. It only lists them. By itself it would build and run all tests
+//! anew for each; here the program alone is built, and judged as every other mutant.
 
 use crate::{Mutant, PAUSE};
 use anyhow::{Context, Result, ensure};
@@ -53,13 +53,16 @@ impl Place {
     }
 }
 
-/// Installs cargo-mutants, lists all changes, and builds the program with each.
-pub fn mutants(shell: &Shell) -> Result<Vec<Mutant>> {
-    let install = cmd!(
+/// Installs cargo-mutants, if it is not there.
+pub fn install(shell: &Shell) -> Result<()> {
+    command::run(cmd!(
         shell,
         "cargo install --quiet --locked --profile dev --config profile.dev.debug=false --root {TOOLS} {TOOL}"
-    );
-    command::run(install)?;
+    ))
+}
+
+/// Lists all changes, and builds the program with each.
+pub fn mutants(shell: &Shell) -> Result<Vec<Mutant>> {
     let mut seen = BTreeMap::new();
     let mut mutants = Vec::new();
     for change in list(shell)? {
