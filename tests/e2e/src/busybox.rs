@@ -15,9 +15,9 @@ pub const BUSYBOX: &str = "localhost/busybox:e2e";
 pub const ORPHANS: usize = 50;
 
 /// What makes them, as arguments of the small container: each has a parent that ends at once. They live
-/// until they are killed.
-pub const MAKE_ORPHANS: [&str; 4] =
-    ["/bin/busybox", "sh", "-c", "for orphan in $(seq 50); do (sleep 3600 >/dev/null 2>&1 &); done"];
+/// until they are killed. The last word says how many.
+pub const MAKE_ORPHANS: [&str; 5] =
+    ["/bin/busybox", "sh", "-c", "for orphan in $(seq $0); do (sleep 3600 >/dev/null 2>&1 &); done", "50"];
 
 /// Packs it: busybox, which sleeps unless it is told otherwise, and is not asked twice to stop. Returns the archive.
 ///

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use harness::wait;
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -67,10 +68,19 @@ impl Foreground {
     /// # Errors
     /// Where it can't be started.
     pub fn start(command: Cmd, name: &'static str) -> Result<Self> {
+        Self::start_with(command, name, None)
+    }
+
+    /// The same with another standard error than the log.
+    ///
+    /// # Errors
+    /// Where it can't be started.
+    pub fn start_with(command: Cmd, name: &'static str, stderr: Option<OwnedFd>) -> Result<Self> {
         note!("$ {command} &");
         let log = format!("/tmp/{name}.log");
         let (output, mut command) = (File::create(&log)?, Command::from(command));
-        let process = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
+        let errors = stderr.map_or_else(|| Ok(Stdio::from(output.try_clone()?)), |stderr| anyhow::Ok(stderr.into()))?;
+        let process = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn()?;
         Ok(Self { name, process, log })
     }
 

@@ -36,9 +36,21 @@ fn folder(shell: &Shell, release: &str) -> PathBuf {
     shell.current_dir().join("target/e2e").join(release)
 }
 
+/// The packages that the hosts of a release name.
+fn packages(release: &str) -> impl Iterator<Item = &'static str> {
+    let hosts = HOSTS.iter().filter(move |host| host.reason_to_skip(release).is_none());
+    let named = hosts.flat_map(|host| host.packages).chain([&busybox::PACKAGE, &sandbox::PACKAGE]);
+    named.map(|(_, package)| *package)
+}
+
+/// Whether a root file system is there, with all that the hosts need today.
+fn is_whole(path: &Path, release: &str) -> bool {
+    packages(release).all(|package| path.join(format!("var/lib/dpkg/info/{package}.list")).exists())
+}
+
 /// Adds what making the root file system of a release takes.
 pub fn add_needs(needs: &mut Needs, shell: &Shell, release: &str) {
-    if !folder(shell, release).exists() {
+    if !is_whole(&folder(shell, release), release) {
         needs.file("debootstrap", "debootstrap", "install another release of Debian in a folder");
     }
 }
@@ -49,18 +61,13 @@ pub fn add_needs(needs: &mut Needs, shell: &Shell, release: &str) {
 /// Where it can't be made.
 pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
     let path = folder(shell, release);
-    if path.exists() {
+    if is_whole(&path, release) {
         return Ok(path);
     }
     let mirror =
         cmd!(shell, "apt-get indextargets --format $(REPO_URI)").args(["Created-By: Packages"]).quiet().read()?;
     let mirror = mirror.lines().next().context("this machine's apt knows no mirror of Debian")?;
-    let hosts = HOSTS
-        .iter()
-        .filter(|host| !host.absent_from.contains(&release))
-        .flat_map(|host| host.packages)
-        .chain([&busybox::PACKAGE, &sandbox::PACKAGE]);
-    let packages: BTreeSet<&str> = hosts.map(|(_, package)| *package).chain(PACKAGES).collect();
+    let packages: BTreeSet<&str> = packages(release).chain(PACKAGES).collect();
     let packages = Vec::from_iter(packages).join(",");
     note!("Installing Debian's {release} in {}, which takes some minutes once", path.display());
     let folder = Folder::begin(&path)?;

@@ -17,8 +17,8 @@ pub struct Host {
     pub title: &'static str,
     /// A program of each Debian package that the host needs, and the package.
     pub packages: &'static [(&'static str, &'static str)],
-    /// The releases of Debian that lack it.
-    pub absent_from: &'static [&'static str],
+    /// The releases of Debian that lack it, and why.
+    pub absent_from: &'static [(&'static str, &'static str)],
     /// The commands that print its version, or those of its programs.
     pub version: &'static [&'static [&'static str]],
     /// Comes to a verdict on each of its checks.
@@ -85,6 +85,11 @@ impl Scene<'_> {
 }
 
 impl Host {
+    /// Why a release of Debian lacks it, if it does: it ends a sentence that begins with the release.
+    pub fn reason_to_skip(&self, release: &str) -> Option<&'static str> {
+        self.absent_from.iter().find(|(name, _)| *name == release).map(|(_, why)| *why)
+    }
+
     /// Runs its checks on an image, here and now.
     ///
     /// # Errors
@@ -103,7 +108,9 @@ impl Host {
 fn version(shell: &Shell, command: &[&str]) -> Result<String> {
     let (program, rest) = command.split_first().context("a command")?;
     let said = command::read(shell.cmd(program).args(rest))?;
-    let words = said.split_whitespace().map(|word| word.strip_prefix('v').unwrap_or(word));
+    // Debian puts the second before a version that is a date.
+    let words = said.split_whitespace();
+    let words = words.map(|word| ["v", "0.0~"].iter().find_map(|prefix| word.strip_prefix(prefix)).unwrap_or(word));
     let mut versions = words.filter(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     // What a distribution adds is not the host's.
     let version = versions.next().and_then(|word| word.split(['+', '-', '~', ',']).next());

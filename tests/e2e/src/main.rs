@@ -112,14 +112,19 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 
 /// The hosts that are to be run, as far as the release has them.
 fn select(arguments: &Arguments, release: Option<&str>) -> Result<Vec<&'static Host>> {
-    let lacks = |host: &&Host| release.is_some_and(|release| host.absent_from.contains(&release));
-    let (chosen, release) = (&arguments.hosts, release.unwrap_or("this machine's release"));
-    if let Some(host) = chosen.iter().copied().find(lacks) {
-        bail!(Misuse(format!("{release} has no {}; a later one has it: --release trixie, say", host.title)));
+    let reason = |host: &Host| release.and_then(|release| Some((release, host.reason_to_skip(release)?)));
+    let chosen = &arguments.hosts;
+    if let Some((host, (release, why))) = chosen.iter().find_map(|host| Some((host, reason(host)?))) {
+        bail!(Misuse(format!("{}: {release} {why}; another release may do: --release trixie, say", host.title)));
     }
     let selected = |host: &&Host| chosen.is_empty() || chosen.iter().any(|one| one.name == host.name);
-    let (absent, hosts): (Vec<_>, Vec<_>) = HOSTS.iter().filter(selected).partition(lacks);
-    absent.iter().for_each(|host| note!("skipped: {release} has no {}", host.title));
+    let mut hosts = Vec::new();
+    for host in HOSTS.iter().filter(selected) {
+        match reason(host) {
+            None => hosts.push(host),
+            Some((release, why)) => note!("skipped: {}: {release} {why}", host.title),
+        }
+    }
     Ok(hosts)
 }
 

@@ -28,27 +28,97 @@ const STATUS: Check = Check { name: "its exit status is 0 after SIGTERM", broken
 /// It says why it ended.
 const LOG: Check = Check { name: "its log ends with what it says on SIGTERM", broken_by: &[&DEAF] };
 
+/// A pod, as its host shows it.
+pub trait Pod {
+    /// The program's numbers in the PID namespaces that show it, the outermost first.
+    ///
+    /// # Errors
+    /// Where that can't be known.
+    fn numbers(&self) -> Result<Vec<i32>>;
+
+    /// Waits until the program handles its signals.
+    ///
+    /// # Errors
+    /// Where it never does.
+    fn wait_until_ready(&self) -> Result<()>;
+
+    /// The program's children.
+    ///
+    /// # Errors
+    /// Where that can't be known.
+    fn children(&self) -> Result<Vec<Child>>;
+
+    /// Kills some of them.
+    ///
+    /// # Errors
+    /// Where that can't be done.
+    fn kill(&self, children: &[Child]) -> Result<()>;
+}
+
+/// A child of the program.
+pub struct Child {
+    /// Its number, as the host shows it.
+    pub pid: i32,
+    /// Whether it is dead and not reaped.
+    pub is_zombie: bool,
+}
+
+/// A pod whose processes are the sandbox's, too; the program has this number there.
+struct Visible(i32);
+
+impl Pod for Visible {
+    fn numbers(&self) -> Result<Vec<i32>> {
+        Process::new(self.0)?.status()?.nspid.context("the kernel knows of no PID namespaces")
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
+        wait_until_ready(self.0)
+    }
+
+    fn children(&self) -> Result<Vec<Child>> {
+        let child = |pid| Child { pid, is_zombie: process::is_zombie(pid) };
+        Ok(process::children(self.0)?.into_iter().map(child).collect())
+    }
+
+    fn kill(&self, children: &[Child]) -> Result<()> {
+        Ok(children.iter().try_for_each(|child| kill(Pid::from_raw(child.pid), Signal::SIGKILL))?)
+    }
+}
+
 /// Checks that pause is where a pod's orphans go, and that it reaps them. `pause` is its process number in the
 /// sandbox, and `make_orphans` runs [`MAKE_ORPHANS`](crate::busybox::MAKE_ORPHANS) in another container of the pod.
 ///
 /// # Errors
 /// Where the container can't be run.
 pub fn check_reaping(scene: &mut Scene, pause: i32, make_orphans: impl FnOnce() -> Result<()>) -> Result<()> {
-    let pids = Process::new(pause)?.status()?.nspid.context("the kernel knows of no PID namespaces")?;
-    scene.check(&FIRST, (pids.last() == Some(&1)).then_some(()).context(format!("its numbers are {pids:?}")));
-    wait_until_ready(pause)?;
+    check_reaping_in(scene, &Visible(pause), ORPHANS, make_orphans)
+}
+
+/// The same in any pod, with that many orphans.
+///
+/// # Errors
+/// Where the container can't be run.
+pub fn check_reaping_in(
+    scene: &mut Scene,
+    pod: &impl Pod,
+    count: usize,
+    make_orphans: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let numbers = pod.numbers()?;
+    scene.check(&FIRST, (numbers.last() == Some(&1)).then_some(()).context(format!("its numbers are {numbers:?}")));
+    pod.wait_until_ready()?;
     make_orphans()?;
-    let adopted = command::becomes_so(|| Ok(process::children(pause)?.len() == ORPHANS))?;
-    let orphans = process::children(pause)?;
-    let count = || format!("it has {} children instead of {ORPHANS}", orphans.len());
-    scene.check(&ADOPTS, adopted.then_some(()).with_context(count));
-    for &orphan in &orphans {
-        kill(Pid::from_raw(orphan), Signal::SIGKILL)?;
-    }
-    command::becomes_so(|| Ok(process::zombies(pause)? == process::children(pause)?.len()))?;
-    command::within(REAPING, || Ok(process::children(pause)?.is_empty()))?;
-    let (rest, zombies) = (process::children(pause)?.len(), process::zombies(pause)?);
-    scene.check(&REAPS, (rest == 0).then_some(()).context(format!("{rest} remain, {zombies} of them zombies")));
+    let adopted = command::becomes_so(|| Ok(pod.children()?.len() == count))?;
+    let orphans = pod.children()?;
+    let seen = || format!("it has {} children instead of {count}", orphans.len());
+    scene.check(&ADOPTS, adopted.then_some(()).with_context(seen));
+    pod.kill(&orphans)?;
+    command::becomes_so(|| Ok(pod.children()?.iter().all(|child| child.is_zombie)))?;
+    command::within(REAPING, || Ok(pod.children()?.is_empty()))?;
+    let rest = pod.children()?;
+    let zombies = rest.iter().filter(|child| child.is_zombie).count();
+    let seen = format!("{} remain, {zombies} of them zombies", rest.len());
+    scene.check(&REAPS, rest.is_empty().then_some(()).context(seen));
     Ok(())
 }
 

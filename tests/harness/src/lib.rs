@@ -18,5 +18,5 @@ pub mod wait;
 pub use assistant::{Assistant, Orphans};
 pub use privileges::Privileges;
 pub use running::{End, Running};
-pub use start::{Role, Start, Stream};
+pub use start::{Ends, Role, Start, Stream};
 pub use xtask::test::Program;

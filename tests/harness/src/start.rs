@@ -205,10 +205,12 @@ fn c_string(word: OsString) -> Result<CString> {
     Ok(CString::new(word.into_vec())?)
 }
 
-/// Both ends of a stream: what the program gets, and what the harness keeps.
-struct Ends {
-    child: Option<OwnedFd>,
-    harness: Option<OwnedFd>,
+/// Both ends of a stream.
+pub struct Ends {
+    /// What the program gets.
+    pub child: Option<OwnedFd>,
+    /// What stays here, to be kept while the program runs.
+    pub harness: Option<OwnedFd>,
 }
 
 impl Ends {
@@ -217,7 +219,11 @@ impl Ends {
         Self::of(stream, |(read, write)| (write, read))
     }
 
-    fn of_output(stream: Stream) -> Result<Self> {
+    /// Those of a stream that a program writes to.
+    ///
+    /// # Errors
+    /// Where there can be no pipe.
+    pub fn of_output(stream: Stream) -> Result<Self> {
         Self::of(stream, |ends| ends)
     }
 

@@ -35,17 +35,19 @@ pub const RUNC: Host = Host {
     checks: |scene| checks(scene, "runc"),
 };
 
-const LOCKED: Check = Check {
+/// The tightest that it runs in.
+pub const LOCKED: Check = Check {
     name: "it runs as user 65535, without capabilities or new privileges, and needs what its seccomp profile allows",
     broken_by: &[],
 };
-const INTERRUPT: Check = Check { name: "its exit status is 0 after SIGINT", broken_by: &[] };
+/// It ends by itself on this signal, too.
+pub const INTERRUPT: Check = Check { name: "its exit status is 0 after SIGINT", broken_by: &[] };
 const KILL: Check = Check { name: "its exit status is 137 after SIGKILL", broken_by: &[] };
 const LINKED: Check =
     Check { name: "the archive for an air-gapped node has it under a second name, which runs", broken_by: &[] };
 
 /// A call that the profile allows, and the program's exit status if it didn't.
-const MISSED: (&str, i32) = ("rt_sigaction", 2);
+pub const MISSED: (&str, i32) = ("rt_sigaction", 2);
 
 fn checks(scene: &mut Scene, runtime: &str) -> Result<()> {
     let (shell, busybox) = (scene.shell, busybox::pack()?);
@@ -106,7 +108,10 @@ fn checks(scene: &mut Scene, runtime: &str) -> Result<()> {
 }
 
 /// Unpacks an image into a bundle: a root file system, and a configuration with the image's command and user.
-fn unpack(shell: &Shell, archive: &Path, reference: &str, bundle: &str) -> Result<()> {
+///
+/// # Errors
+/// Where it can't be unpacked.
+pub fn unpack(shell: &Shell, archive: &Path, reference: &str, bundle: &str) -> Result<()> {
     read(cmd!(
         shell,
         "skopeo --insecure-policy copy --quiet docker-archive:{archive}:{reference} oci:layout:{bundle}"
@@ -116,7 +121,10 @@ fn unpack(shell: &Shell, archive: &Path, reference: &str, bundle: &str) -> Resul
 }
 
 /// Changes a bundle's configuration.
-fn edit(bundle: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
+///
+/// # Errors
+/// Where it has none.
+pub fn edit(bundle: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
     let file = Path::new(bundle).join("config.json");
     let mut config = serde_json::from_slice(&fs::read(&file)?)?;
     change(&mut config);
@@ -124,7 +132,7 @@ fn edit(bundle: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
 }
 
 /// Takes away all that the program does not need.
-fn lock_up(config: &mut Value, profile: &Profile) {
+pub fn lock_up(config: &mut Value, profile: &Profile) {
     config["root"]["readonly"] = json!(true);
     config["process"]["terminal"] = json!(false);
     config["process"]["noNewPrivileges"] = json!(true);

@@ -4,6 +4,7 @@ mod bundle;
 mod containerd;
 mod cri;
 mod docker;
+mod gvisor;
 mod podman;
 mod registry;
 mod signing;
@@ -15,6 +16,7 @@ use anyhow::{Result, bail};
 pub static HOSTS: &[Host] = &[
     bundle::CRUN,
     bundle::RUNC,
+    gvisor::HOST,
     containerd::HOST,
     docker::HOST,
     podman::HOST,

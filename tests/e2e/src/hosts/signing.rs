@@ -16,11 +16,13 @@ pub const HOST: Host = Host {
     name: "signing",
     title: "oras and cosign, with a registry",
     packages: &[("oras", "oras"), ("cosign", "cosign"), ("docker-registry", "docker-registry")],
-    absent_from: &["bullseye", "bookworm"],
+    absent_from: &[("bullseye", NOT_PACKAGED), ("bookworm", NOT_PACKAGED)],
     // Debian's cosign does not know its own version.
     version: &[&["oras", "version"], &["dpkg-query", "--show", "cosign"]],
     checks,
 };
+
+const NOT_PACKAGED: &str = "has no packages of them";
 
 const FOUND: Check = Check {
     name: "oras discovers the bill of materials and the provenance, and pulls them as they were",
