@@ -94,6 +94,11 @@ impl Foreground {
         Ok(())
     }
 
+    /// Its own process number.
+    pub fn number(&self) -> i32 {
+        self.process.id().cast_signed()
+    }
+
     /// The process number that the command writes into a file for that.
     ///
     /// # Errors

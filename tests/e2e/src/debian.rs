@@ -64,6 +64,10 @@ pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
     if is_whole(&path, release) {
         return Ok(path);
     }
+    if path.exists() {
+        note!("{} lacks what the hosts need today, and is made anew", path.display());
+        fs::remove_dir_all(&path)?;
+    }
     let mirror =
         cmd!(shell, "apt-get indextargets --format $(REPO_URI)").args(["Created-By: Packages"]).quiet().read()?;
     let mirror = mirror.lines().next().context("this machine's apt knows no mirror of Debian")?;

@@ -7,6 +7,7 @@ mod docker;
 mod gvisor;
 mod podman;
 mod registry;
+mod rootfs;
 mod signing;
 
 use crate::host::Host;
@@ -17,6 +18,9 @@ pub static HOSTS: &[Host] = &[
     bundle::CRUN,
     bundle::RUNC,
     gvisor::HOST,
+    rootfs::NSPAWN,
+    rootfs::BUBBLEWRAP,
+    rootfs::LXC,
     containerd::HOST,
     docker::HOST,
     podman::HOST,
