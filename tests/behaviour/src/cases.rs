@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ pub static CASES: &[Case] = &[
     Case { name: "reaps and exits with 0 as any user", roles: BOTH, promise: Upstreams, emulator: None, run: any_user },
     Case { name: "reaps and exits with 0 on a read-only root that holds nothing else, no /proc and no /dev", roles: BOTH, promise: Upstreams, emulator: None, run: bare_root },
     Case { name: "reaps and exits with 0 without all of these at once", roles: BOTH, promise: Upstreams, emulator: None, run: no_privileges },
+    Case { name: "reaps and exits with 0 if any system call that is not documented kills it", roles: BOTH, promise: Ours, emulator: None, run: documented_calls_only },
+    Case { name: "reaps and exits with 0 if Landlock denies it all but its own file, and any system call that is not documented kills it", roles: BOTH, promise: Ours, emulator: None, run: no_files_by_landlock },
     // System calls
     Case { name: "installs SIGTERM's handler by its first system call", roles: ORDINARY, promise: Ours, emulator: None, run: faults::first_call },
     Case { name: "makes every system call that it documents, and no other", roles: ORDINARY, promise: Ours, emulator: None, run: faults::documented_calls },
@@ -499,4 +502,38 @@ fn no_privileges(program: &Program, role: Role) -> Result<()> {
     let [user, _] = users();
     let none = Privileges { user: Some(user), no_capabilities: true, bare_root: true, no_new_privileges: true };
     lives_without(program, role, none)
+}
+
+fn documented_calls_only(program: &Program, role: Role) -> Result<()> {
+    let program = without_emulator(program)?;
+    let calls: Vec<_> = faults::documented(&program)?.all().collect();
+    // So the filter does kill.
+    let without_one = calls.iter().copied().filter(|&call| call != "wait4").collect();
+    let end = Start { only: Some(without_one), ..Start::new(role) }.spawn(&program)?.end()?;
+    ensure!(end.status.signal() == Some(libc::SIGSYS), "without wait4 it ended with {end:?}");
+    lives(&program, Start { only: Some(calls), ..Start::new(role) })
+}
+
+fn no_files_by_landlock(program: &Program, role: Role) -> Result<()> {
+    if !harness::has_landlock() {
+        bail!(Skip("this kernel has no Landlock"));
+    }
+    let program = without_emulator(program)?;
+    // So Landlock does deny.
+    let other = Start { landlock: true, wrapper: vec!["/usr/bin/env".into()], ..Start::new(role) };
+    let end = other.spawn(&program)?.end()?;
+    ensure!(end.status.code() == Some(harness::NOT_EXECUTED), "another file was executed: {end:?}");
+    let calls = faults::documented(&program)?.all().collect();
+    lives(&program, Start { landlock: true, only: Some(calls), ..Start::new(role) })
+}
+
+/// The program as the kernel itself runs it: what confines an emulator would have to let the emulator's own calls pass.
+fn without_emulator(program: &Program) -> Result<Program> {
+    // Nor does it need another profile: the list of calls is stricter than any.
+    let bare = Program { emulator: None, profile: None, ..program.clone() };
+    let is_kin = program.name == "linux/386" && cfg!(target_arch = "x86_64");
+    if program.emulator.is_some() && !(is_kin && Command::new(&bare.file).arg("-v").output().is_ok()) {
+        bail!(Skip("this machine runs it in an emulator alone, whose own calls would have to pass"));
+    }
+    Ok(bare)
 }

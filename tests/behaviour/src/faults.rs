@@ -139,14 +139,19 @@ pub fn documented_calls(program: &Program, _: Role) -> Result<()> {
         // The first one is its start.
         None => calls(program)?.into_iter().skip(1).map(|call| call.name).collect(),
     };
-    // A program that goes by another name is for this machine.
-    let native = || SystemCalls::of(platform::native().ok()?.name);
-    let documented = SystemCalls::of(&program.name).or_else(native).context("no calls are documented for it")?;
+    let documented = documented(program)?;
     let missing: Vec<_> = documented.own.iter().filter(|&&name| !made.contains(name)).collect();
     ensure!(missing.is_empty(), "it does not call {missing:?}");
     let other: Vec<_> = made.iter().filter(|name| !documented.all().any(|known| known == **name)).collect();
     ensure!(other.is_empty(), "it calls {other:?}");
     Ok(())
+}
+
+/// The calls that are documented for a program.
+pub fn documented(program: &Program) -> Result<&'static SystemCalls> {
+    // One that goes by another name is for this machine.
+    let native = || SystemCalls::of(platform::native().ok()?.name);
+    SystemCalls::of(&program.name).or_else(native).context("no calls are documented for it")
 }
 
 /// The names of the calls that it makes in a life under an emulator, which traces them itself: strace sees the

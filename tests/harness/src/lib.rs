@@ -9,6 +9,7 @@
 
 pub mod assistant;
 mod filter;
+mod landlock;
 mod privileges;
 pub mod process;
 mod running;
@@ -17,8 +18,9 @@ mod strings;
 pub mod wait;
 
 pub use assistant::{Assistant, Orphans};
+pub use landlock::has_landlock;
 pub use privileges::Privileges;
 pub use running::{End, Running};
-pub use start::{Ends, Role, Start, Stream};
+pub use start::{Ends, NOT_EXECUTED, Role, Start, Stream};
 pub use strings::Strings;
 pub use xtask::test::Program;

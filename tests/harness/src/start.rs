@@ -1,6 +1,7 @@
 //! How a program is started: the condition of the process that becomes it.
 
 use crate::filter::Filter;
+use crate::landlock::Rules;
 use crate::privileges::{Privileges, Root};
 use crate::{Program, Running, Strings, assistant};
 use anyhow::{Result, ensure};
@@ -83,6 +84,10 @@ pub struct Start {
     pub cgroup: Option<OwnedFd>,
     /// Have it stop until SIGCONT, before it becomes the program: for another tracer.
     pub stopped: bool,
+    /// Kill it on any system call but these; and on none, where there is no list.
+    pub only: Option<Vec<&'static str>>,
+    /// Have Landlock deny it all but its own file.
+    pub landlock: bool,
 }
 
 impl Start {
@@ -111,6 +116,8 @@ impl Start {
             namespaces: 0,
             cgroup: None,
             stopped: false,
+            only: None,
+            landlock: false,
         }
     }
 
@@ -162,7 +169,12 @@ impl Start {
 
         let stdin = Ends::of_input(self.stdin)?;
         let (stdout, stderr) = (Ends::of_output(self.stdout)?, Ends::of_output(self.stderr)?);
-        let filter = program.profile.as_deref().map(Filter::read).transpose()?;
+        let filter = match (&self.only, &program.profile) {
+            (Some(calls), _) => Some(Filter::only(&program.name, calls)?),
+            (None, Some(profile)) => Some(Filter::read(profile)?),
+            (None, None) => None,
+        };
+        let rules = if self.landlock { Some(Rules::of(&program.file)?) } else { None };
         let assistant = if self.assistant { Some(assistant::prepare()?) } else { None };
         let flags = match self.role {
             Role::Init if geteuid().is_root() => libc::CLONE_NEWPID,
@@ -186,6 +198,7 @@ impl Start {
             root: root.as_ref(),
             traced: self.traced,
             stopped: self.stopped,
+            rules: rules.as_ref(),
             filter: filter.as_ref(),
         };
         let flags = flags | self.namespaces;
@@ -272,6 +285,9 @@ fn fill(pipe: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
+/// The exit status of a process that could not become the program.
+pub const NOT_EXECUTED: c_int = 126;
+
 /// How many bytes of stack the new process has until it becomes the program; its own children get copies.
 const STACK: usize = 64 * 1024;
 
@@ -293,6 +309,7 @@ struct Child<'a> {
     root: Option<&'a Root>,
     traced: bool,
     stopped: bool,
+    rules: Option<&'a Rules>,
     filter: Option<&'a Filter>,
 }
 
@@ -413,12 +430,15 @@ impl Child<'_> {
             if self.stopped {
                 libc::raise(libc::SIGSTOP);
             }
+            if self.rules.is_some_and(|rules| !rules.apply()) {
+                libc::_exit(125);
+            }
             // Last, since it allows no more than what follows.
             if self.filter.is_some_and(|filter| !filter.apply()) {
                 libc::_exit(125);
             }
             libc::execve(self.file.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
-            libc::_exit(126)
+            libc::_exit(NOT_EXECUTED)
         }
     }
 }

@@ -64,6 +64,8 @@ pub static MUTANTS: &[&Mutant] = &[
         ] },
     &Mutant { name: "ending if getpid fails", file: MAIN, caught: ByCase("SIGTERM if getpid fails"),
         edits: &[Edit { function: "run", from: "sys::getpid() != 1", to: "{ let number = sys::getpid(); if number < 0 { return 1; } number != 1 }" }] },
+    &Mutant { name: "asking who it is", file: MAIN, caught: ByCase("any system call that is not documented kills it"),
+        edits: &[Edit { function: "run", from: "sys::pause()", to: "{ unsafe { syscalls::raw_syscall!(syscalls::Sysno::getuid) }; sys::pause() }" }] },
     &Mutant { name: "statuses mixed up", file: MAIN, caught: ByCase("exits with 1 if SIGINT's handler can't be installed"),
         edits: &[Edit { function: "run", from: "return 1", to: "return 2" }] },
     &Mutant { name: "busy", file: MAIN, caught: ByCase("sleeps and never wakes up"),
