@@ -45,7 +45,8 @@ const NETWORK: &str = r#"{
 }"#;
 
 /// Who may do what: the administrator everything, the kubelet what a node's may.
-const TOKENS: &str = "administrator,administrator,administrator,system:masters\nkubelet,system:node:node,kubelet,system:nodes\n";
+const TOKENS: &str =
+    "administrator,administrator,administrator,system:masters\nkubelet,system:node:node,kubelet,system:nodes\n";
 
 /// The daemons, each with a log of its own.
 pub struct Node<'a> {
