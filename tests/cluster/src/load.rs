@@ -55,7 +55,7 @@ const COLLECTION: Duration = Duration::from_secs(150);
 
 /// Runs these checks.
 pub fn check(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
-    let pods = run_many(cluster, scene, "this program")?;
+    let (pods, ours) = run_many(cluster, scene)?;
     scene.check(&MANY, (pods == PODS).then_some(()).with_context(|| format!("{pods} have a sandbox")));
     scene.check(&REPLACED, check_updates(cluster));
     if Path::new(UPSTREAM).exists() {
@@ -63,25 +63,39 @@ pub fn check(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
         archive::write(image, OTHER, &json!({ "Entrypoint": ["/pause"] }), &[("pause", Path::new(UPSTREAM))])?;
         node::import(cluster.shell, image)?;
         cluster.node.restart_containerd(Signal::SIGTERM, OTHER)?;
-        run_many(cluster, scene, "the program beside it")?;
+        scene.setting = ", with the program beside it";
+        let (_, theirs) = run_many(cluster, scene)?;
+        scene.setting = "";
+        scene.figures = ours
+            .iter()
+            .zip(theirs)
+            .map(|((what, ours), (_, theirs))| vec![(*what).into(), ours.clone(), theirs])
+            .collect();
         cluster.node.restart_containerd(Signal::SIGTERM, REFERENCE)?;
     }
     check_collection(cluster, scene)
 }
 
-/// Runs many pods, measures their sandboxes, and removes them. Returns how many sandboxes there were.
-fn run_many(cluster: &Cluster, scene: &mut Scene, program: &str) -> Result<usize> {
+/// What was measured, in words and numbers.
+type Figures = Vec<(&'static str, String)>;
+
+/// Runs many pods, measures their sandboxes, and removes them. Returns how many sandboxes there were and what they took.
+fn run_many(cluster: &Cluster, scene: &mut Scene) -> Result<(usize, Figures)> {
     let before = Traces::find()?;
     let begin = Instant::now();
     deploy(cluster, "many", PODS, sleeper())?;
     let seconds = begin.elapsed().as_secs_f64();
     let sandboxes: Vec<_> = sandboxes::running()?;
     let sums = Sums::of(&sandboxes)?;
-    scene.notes.push(format!(
-        "{PODS} pods with {program} run after {seconds:.0} s; their sandboxes take RSS {} kB, PSS {} kB, page tables {} kB, \
-         charged to their cgroups {} kB",
-        sums.resident, sums.proportional, sums.page_tables, sums.charged
-    ));
+    let figures = vec![
+        ("resident memory (RSS), kB", sums.resident.to_string()),
+        ("proportional memory (PSS), kB", sums.proportional.to_string()),
+        ("page tables, kB", sums.page_tables.to_string()),
+        ("charged to the sandboxes' cgroups, kB", sums.charged.to_string()),
+        ("seconds until all run", format!("{seconds:.0}")),
+    ];
+    let said: Vec<_> = figures.iter().map(|(what, number)| format!("{what}: {number}")).collect();
+    scene.notes.push(format!("of {PODS} pods{}: {}", scene.setting, said.join("; ")));
     remove(cluster, "many")?;
     // A sandbox that has ended is removed within a minute.
     let mut after = Traces::find()?;
@@ -89,10 +103,8 @@ fn run_many(cluster: &Cluster, scene: &mut Scene, program: &str) -> Result<usize
         after = Traces::find()?;
         Ok(after == before)
     })?;
-    scene.setting = if program == "this program" { "" } else { ", with the program beside it" };
     scene.check(&NOTHING_LEFT, (after == before).then_some(()).context(format!("{before:?} became {after:?}")));
-    scene.setting = "";
-    Ok(sandboxes.len())
+    Ok((sandboxes.len(), figures))
 }
 
 /// Runs a deployment of pods with this specification.

@@ -6,6 +6,7 @@
 mod kubernetes;
 mod life;
 mod load;
+mod manifests;
 mod node;
 mod policies;
 mod sandboxes;
@@ -85,6 +86,7 @@ impl Cluster<'_> {
         policies::check(self, scene)?;
         // What follows is about the image, and takes minutes: a stand-in has shown what it is before.
         if scene.archive.parent().is_some_and(|folder| folder.ends_with(IMAGE)) {
+            manifests::check(self, scene)?;
             load::check(self, scene)?;
         }
         Ok(())
