@@ -81,6 +81,9 @@ type Figures = Vec<(&'static str, String)>;
 
 /// Runs many pods, measures their sandboxes, and removes them. Returns how many sandboxes there were and what they took.
 fn run_many(cluster: &Cluster, scene: &mut Scene) -> Result<(usize, Figures)> {
+    // Those of pods that are gone are removed within a minute.
+    let none_yet = command::within(COLLECTION, || Ok(sandboxes::count()? == 0))?;
+    ensure!(none_yet, "sandboxes of pods that are gone are still there");
     let before = Traces::find()?;
     let begin = Instant::now();
     deploy(cluster, "many", PODS, sleeper())?;
