@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use e2e::command;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource};
@@ -120,16 +120,6 @@ impl Kubernetes {
         note!("> delete {} {name}", Kind::kind(&()));
         self.ask(api.delete(name, &DeleteParams::foreground()))?;
         self.wait(&format!("{name} is gone"), || Ok(self.ask(api.get_opt(name))?.is_none()))
-    }
-
-    /// Deletes every pod of the namespace, and waits until all are gone.
-    ///
-    /// # Errors
-    /// Where one stays.
-    pub fn delete_all_pods(&self) -> Result<()> {
-        note!("> delete all pods");
-        self.ask(self.pods().delete_collection(&DeleteParams::default(), &ListParams::default()))?;
-        self.wait("all pods are gone", || Ok(self.ask(self.pods().list(&ListParams::default()))?.items.is_empty()))
     }
 
     /// Changes a deployment of the namespace, and waits until it is as it should be.

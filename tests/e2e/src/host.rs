@@ -53,6 +53,8 @@ pub struct Findings {
     pub verdicts: Vec<Verdict>,
     /// What was measured, in sentences.
     pub notes: Vec<String>,
+    /// What was measured, as the rows of a table.
+    pub figures: Vec<Vec<String>>,
     /// Why the checks ended early, if they did.
     pub error: Option<String>,
 }
@@ -64,6 +66,8 @@ pub struct Report {
     verdicts: Vec<Verdict>,
     /// What was measured, in sentences.
     notes: Vec<String>,
+    /// What was measured, as the rows of a table.
+    figures: Vec<Vec<String>>,
     /// Why the checks ended early, if they did.
     error: Option<String>,
 }
@@ -80,13 +84,15 @@ pub struct Scene<'a> {
     pub setting: &'static str,
     /// What was measured, in sentences.
     pub notes: Vec<String>,
+    /// What was measured, as the rows of a table.
+    pub figures: Vec<Vec<String>>,
     verdicts: Vec<Verdict>,
 }
 
 impl<'a> Scene<'a> {
     /// The scene before the first check.
     pub fn new(shell: &'a Shell, repository: &'a Path, archive: &'a Path) -> Self {
-        Self { shell, repository, archive, setting: "", notes: Vec::new(), verdicts: Vec::new() }
+        Self { shell, repository, archive, setting: "", notes: Vec::new(), figures: Vec::new(), verdicts: Vec::new() }
     }
 
     /// Takes what another program found here: its verdicts and what it measured.
@@ -96,13 +102,14 @@ impl<'a> Scene<'a> {
     pub fn adopt(&mut self, report: Report) -> Result<()> {
         self.verdicts.extend(report.verdicts);
         self.notes.extend(report.notes);
+        self.figures.extend(report.figures);
         report.error.map_or(Ok(()), |error| bail!(error))
     }
 
     /// What was found, to be told to another program.
     pub fn report(self, result: Result<()>) -> Report {
         let error = result.err().map(|error| format!("{error:#}"));
-        Report { verdicts: self.verdicts, notes: self.notes, error }
+        Report { verdicts: self.verdicts, notes: self.notes, figures: self.figures, error }
     }
 
     /// Notes what came of a check.
@@ -129,10 +136,10 @@ impl Host {
     pub fn run_checks(&self, shell: &Shell, repository: &Path, archive: &Path) -> Result<Findings> {
         let mut scene = Scene::new(shell, repository, archive);
         let result = (self.checks)(&mut scene);
-        let Scene { verdicts, notes, .. } = scene;
+        let Scene { verdicts, notes, figures, .. } = scene;
         let versions = self.version.iter().map(|command| version(shell, command)).collect::<Result<Vec<_>>>()?;
         let version = versions.join(" and ");
-        Ok(Findings { version, verdicts, notes, error: result.err().map(|error| format!("{error:#}")) })
+        Ok(Findings { version, verdicts, notes, figures, error: result.err().map(|error| format!("{error:#}")) })
     }
 }
 

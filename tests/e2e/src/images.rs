@@ -17,6 +17,9 @@ use xtask::platform::{self, PLATFORMS};
 /// What the image is called on every host.
 pub const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"));
 
+/// The folder of the image itself, which no stand-in's is called.
+pub const IMAGE: &str = "pause";
+
 /// Where OpenShift looks for the program. In the archives for air-gapped nodes it is there too.
 pub const LINK: &str = "usr/bin/pod";
 
@@ -31,7 +34,7 @@ pub const RELEASED: &str = "released";
 /// Where it can't be built or written.
 pub fn image(shell: &Shell) -> Result<PathBuf> {
     let binaries = build::build(shell, &PLATFORMS.iter().collect::<Vec<_>>())?;
-    pack(shell, "pause", &binaries)
+    pack(shell, IMAGE, &binaries)
 }
 
 /// Makes the image of a mutant for this machine. Returns its archive.

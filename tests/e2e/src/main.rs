@@ -86,7 +86,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         stand_ins.push((mutant, images::stand_in(shell, mutant)?));
     }
 
-    let (mut rows, mut wrong, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut wrong, mut notes, mut figures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut table = Table::new(["host", "version", "checks passed", "stand-ins caught", "seconds"]);
     for host in hosts {
         let begin = Instant::now();
@@ -101,6 +101,9 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             wrong.extend(escapes.iter().map(|what| format!("{}, stand-in \"{}\": {what}", host.name, mutant.name)));
         }
         notes.extend(findings.notes.iter().map(|note| format!("{}: {note}", host.name)));
+        if !findings.figures.is_empty() {
+            figures = findings.figures;
+        }
         let passed = findings.verdicts.iter().filter(|verdict| verdict.failure.is_none()).count();
         let (version, checks) = (findings.version, findings.verdicts.len());
         let stand_ins = format!("{caught} of {}", stand_ins.len());
@@ -121,6 +124,9 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
     if arguments.bless {
         golden.bless(&rows, hosts::all())?;
+        if !figures.is_empty() {
+            cluster::bless(&shell.current_dir(), &figures)?;
+        }
     }
     Ok(())
 }

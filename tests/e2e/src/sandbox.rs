@@ -63,7 +63,7 @@ const CGROUP: &str = "pause-e2e-";
 const CONTROLLERS: [&str; 8] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
 
 /// What this machine keeps for its own containers, and a sandbox must not see.
-const HIDDEN: [&str; 8] = [
+const HIDDEN: [&str; 9] = [
     "etc/cni",
     "etc/containerd",
     "etc/containers",
@@ -72,6 +72,7 @@ const HIDDEN: [&str; 8] = [
     "var/lib/containerd",
     "var/lib/containers",
     "var/lib/docker",
+    "var/lib/kubelet",
 ];
 
 /// Runs this program with `command` as its arguments in a new sandbox over `root`, which is shown some more. Returns

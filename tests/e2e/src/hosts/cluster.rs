@@ -10,6 +10,7 @@ use std::env::{split_paths, var_os};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use xtask::command::cargo;
+use xtask::table::Table;
 
 /// One row of the table.
 pub const HOST: Host = Host {
@@ -31,6 +32,20 @@ pub const HOST: Host = Host {
     version: &[&["/opt/kubernetes/kubelet", "--version"], &["containerd", "--version"]],
     checks,
 };
+
+/// The golden table of what its pods take, relative to the repository, and its headings.
+const FIGURES: &str = "tests/e2e/cluster.txt";
+const HEADINGS: [&str; 3] = ["of 100 pods", "pause", "upstream"];
+
+/// Writes what was measured.
+///
+/// # Errors
+/// Where the file can't be written.
+pub fn bless(repository: &Path, figures: &[Vec<String>]) -> Result<()> {
+    let mut table = Table::new(HEADINGS);
+    figures.iter().for_each(|row| table.push(row));
+    table.write(&repository.join(FIGURES))
+}
 
 /// What Debian does not package.
 const PROGRAMS: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"];
