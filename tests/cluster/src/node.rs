@@ -235,6 +235,7 @@ enforceNodeAllocatable: []
 evictionHard: {{memory.available: 1Mi, nodefs.available: 1Ki, imagefs.available: {images}}}
 failCgroupV1: false
 failSwapOn: false
+imageMinimumGCAge: 1s
 makeIPTablesUtilChains: false
 oomScoreAdj: 0
 "
