@@ -1,5 +1,6 @@
 //! The machine of the cluster: the control plane, the kubelet and containerd, and what they are told.
 
+use crate::sandboxes;
 use anyhow::{Context, Result};
 use e2e::command::{self, Foreground, read};
 use e2e::hosts::cluster::KUBERNETES;
@@ -212,7 +213,8 @@ BinaryName = 'crun'
     );
     fs::write("/etc/containerd/config.toml", content)?;
     let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
-    daemon.wait_until_up(|| command::succeeds(cmd!(shell, "ctr version")))?;
+    // It serves others before it serves Kubernetes.
+    daemon.wait_until_up(|| sandboxes::count().is_ok())?;
     Ok(daemon)
 }
 
@@ -233,6 +235,7 @@ enforceNodeAllocatable: []
 evictionHard: {{memory.available: 1Mi, nodefs.available: 1Ki, imagefs.available: {images}}}
 failCgroupV1: false
 failSwapOn: false
+imageMinimumGCAge: 1s
 makeIPTablesUtilChains: false
 oomScoreAdj: 0
 "
