@@ -34,11 +34,6 @@ const PINNED: Check = Check {
     name: "image garbage collection takes an unused image, and leaves the pinned sandbox image",
     broken_by: &[],
 };
-const UNPINNED: Check = Check {
-    name: "image garbage collection takes it too, when the setting names another image and the pin is removed",
-    broken_by: &[],
-};
-
 /// How many pods there are at once.
 const PODS: usize = 100;
 
@@ -250,7 +245,7 @@ fn exits(log: &str) -> BTreeMap<String, u64> {
     exits.collect()
 }
 
-/// Has the kubelet collect images: with the setting, and without.
+/// Has the kubelet collect images.
 fn check_collection(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
     let image = Path::new("/tmp/unused.tar");
     archive::write(image, UNUSED, &json!({ "Cmd": ["/unused"] }), &[("unused", Path::new("/etc/hostname"))])?;
@@ -264,16 +259,5 @@ fn check_collection(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
     let left = is_there(REFERENCE)?;
     let seen = format!("the unused one is taken: {taken}; the sandbox image is left: {left}");
     scene.check(&PINNED, (taken && left).then_some(()).context(seen));
-
-    // containerd keeps an image under its name and its configuration's digest, each with a pin.
-    command::read(cmd!(cluster.shell, "ctr --namespace k8s.io images unmount /tmp/image"))?;
-    let labelled =
-        cmd!(cluster.shell, "ctr --namespace k8s.io images list --quiet labels.\"io.cri-containerd.pinned\"==pinned");
-    for name in command::read(labelled)?.lines() {
-        command::read(cmd!(cluster.shell, "ctr --namespace k8s.io images label {name} io.cri-containerd.pinned="))?;
-    }
-    cluster.node.restart_containerd(Signal::SIGTERM, OTHER)?;
-    let taken = command::within(COLLECTION, || Ok(!is_there(REFERENCE)?))?;
-    scene.check(&UNPINNED, taken.then_some(()).context("it is there still"));
     Ok(())
 }
