@@ -111,6 +111,9 @@ fn visit(platform: &'static Platform, file: PathBuf, depth: Depth) -> Result<Tri
         let tally = explore::<points::ptrace::Traced>(&program, &CONDITIONS, depth, ENOUGH)?;
         return Ok(Tried { how: "ptrace", tally, is_all: depth == Depth::Pairs });
     }
+    // No machine but amd64's gets deeper.
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = depth;
     // Single points alone: pairs take an emulator that runs handlers as a kernel does. qemu 7.2 looks for a restorer in
     // every action, and so for the mask in the wrong place where the architecture has none: handlers of riscv64 and
     // loong64 block what they should not. `TARGET_SA_RESTORER` in

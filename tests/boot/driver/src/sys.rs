@@ -123,7 +123,8 @@ pub fn kernel_release() -> Text {
     let mut name: new_utsname = unsafe { zeroed() };
     // SAFETY: the kernel fills it in.
     unsafe { syscall!(Sysno::uname, &raw mut name).ok() };
-    let release = name.release.map(|character| character as u8);
+    // Signed on some architectures, unsigned on others.
+    let release = name.release.map(|character| character.to_ne_bytes()[0]);
     Text::new(CStr::from_bytes_until_nul(&release).unwrap_or_default().to_bytes())
 }
 
