@@ -14,9 +14,10 @@ const MOST_INSTRUCTIONS: usize = 10_000;
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// One event at each point.
+    /// One event at each point, and another one at each point on the way from the last: while a handler runs on top of
+    /// the sleep, and on the way back.
     Singles,
-    /// That, and another event at each point on the way from there.
+    /// That, and another event at each point on the way from any other.
     Pairs,
 }
 
@@ -63,7 +64,9 @@ pub fn explore<S: Stopped>(program: &Program, conditions: &[Condition], depth: D
     let mut points = Vec::new();
     for condition in conditions {
         match count_points::<S>(program, condition) {
-            Ok(count) => points.extend((0..count).map(|point| (condition, point))),
+            Ok(count) => {
+                points.extend((0..count).map(|point| Visit { program, condition, point, is_last: point + 1 == count }))
+            }
             Err(error) => tally.violations.push(format!("{condition}: {error:#}")),
         }
     }
@@ -76,10 +79,10 @@ pub fn explore<S: Stopped>(program: &Program, conditions: &[Condition], depth: D
     let work = |mut channels: Vec<Channel>| -> Result<Tally> {
         let mut tally = Tally::default();
         while violations.load(Relaxed) < enough
-            && let Some(&(condition, point)) = points.get(next.fetch_add(1, Relaxed))
+            && let Some(visit) = points.get(next.fetch_add(1, Relaxed))
         {
-            let index = conditions.iter().position(|other| std::ptr::eq(condition, other)).context("one of them")?;
-            let visit = Visit { program, condition, point };
+            let is_its = |other: &Condition| std::ptr::eq(visit.condition, other);
+            let index = conditions.iter().position(is_its).context("one of them")?;
             let found = visit.all::<S>(depth, &mut channels[index])?;
             violations.fetch_add(found.violations.len(), Relaxed);
             tally.add(found);
@@ -125,6 +128,8 @@ struct Visit<'a> {
     program: &'a Program,
     condition: &'a Condition,
     point: usize,
+    /// Whether the program sleeps there.
+    is_last: bool,
 }
 
 impl Visit<'_> {
@@ -132,7 +137,7 @@ impl Visit<'_> {
         let mut tally = Tally { points: 1, ..Tally::default() };
         for first in Event::ALL {
             let first_came = self.once::<S>(&[(self.point, first)], stderr, &mut tally)?;
-            if depth == Depth::Singles || first_came == Came::NotAllSent {
+            if !(self.is_last || depth == Depth::Pairs) || first_came == Came::NotAllSent {
                 continue;
             }
             let mut later = 0;
@@ -141,7 +146,8 @@ impl Visit<'_> {
                 for second in [Event::Interrupt, Event::ChildDies] {
                     self.once::<S>(&[(self.point, first), (later, second)], stderr, &mut tally)?;
                 }
-                tally.pairs += 1;
+                tally.points += usize::from(self.is_last);
+                tally.pairs += usize::from(depth == Depth::Pairs);
                 later += 1;
             }
         }

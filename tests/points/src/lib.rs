@@ -6,8 +6,9 @@
 //! - [`judgement`] says what must follow.
 //! - [`explore`] goes through all of it.
 //!
-//! A point is a place where the program can be stopped, in one condition: before an instruction, or asleep. A pair is
-//! two such places, the second on the way from the first.
+//! A point is a place where the program can be stopped, in one condition: before an instruction on its way to sleep,
+//! asleep, or on the way through what an event then calls and back. A pair is two such places, the second on the way
+//! from the first.
 
 mod condition;
 pub mod emulator;

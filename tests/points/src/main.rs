@@ -21,7 +21,7 @@ use xtask::{build, command, say, test};
 struct Arguments {
     #[command(flatten)]
     selection: Selection,
-    /// Only single points, no pairs; of programs that an emulator stops, there are no others
+    /// Only single points and the handlers that run in the sleep, no other pairs; an emulator shows no more
     #[arg(long)]
     singles: bool,
     /// Try this program instead; one for this machine
@@ -114,10 +114,6 @@ fn visit(platform: &'static Platform, file: PathBuf, depth: Depth) -> Result<Tri
     // No machine but amd64's gets deeper.
     #[cfg(not(target_arch = "x86_64"))]
     let _ = depth;
-    // Single points alone: pairs take an emulator that runs handlers as a kernel does. qemu 7.2 looks for a restorer in
-    // every action, and so for the mask in the wrong place where the architecture has none: handlers of riscv64 and
-    // loong64 block what they should not. `TARGET_SA_RESTORER` in
-    // <https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/linux-user/generic/signal.h>
     let program = Program { emulator: Some(platform.emulator().into()), ..program };
     let tally = explore::<Emulated>(&program, &CONDITIONS, Depth::Singles, ENOUGH)?;
     Ok(Tried { how: "qemu-user", tally, is_all: true })
