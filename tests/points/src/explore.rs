@@ -14,9 +14,11 @@ const MOST_INSTRUCTIONS: usize = 10_000;
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// One event at each point, and another one at each point on the way from the last: while a handler runs on top of
-    /// the sleep, and on the way back.
+    /// One event at each point on the way to sleep, and in the sleep.
     Singles,
+    /// That, and another event at each point on the way from the sleep: through the handler that the first one calls,
+    /// and back.
+    Handlers,
     /// That, and another event at each point on the way from any other.
     Pairs,
 }
@@ -137,7 +139,12 @@ impl Visit<'_> {
         let mut tally = Tally { points: 1, ..Tally::default() };
         for first in Event::ALL {
             let first_came = self.once::<S>(&[(self.point, first)], stderr, &mut tally)?;
-            if !(self.is_last || depth == Depth::Pairs) || first_came == Came::NotAllSent {
+            let goes_on = match depth {
+                Depth::Singles => false,
+                Depth::Handlers => self.is_last,
+                Depth::Pairs => true,
+            };
+            if !goes_on || first_came == Came::NotAllSent {
                 continue;
             }
             let mut later = 0;

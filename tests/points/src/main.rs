@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let golden = Golden::read(&shell.current_dir())?;
-    let depth = if arguments.singles { Depth::Singles } else { Depth::Pairs };
+    let depth = if arguments.singles { Depth::Handlers } else { Depth::Pairs };
     let against = arguments.against.as_deref();
     let platforms = match against {
         Some(_) => vec![platform::native()?],
@@ -115,6 +115,6 @@ fn visit(platform: &'static Platform, file: PathBuf, depth: Depth) -> Result<Tri
     #[cfg(not(target_arch = "x86_64"))]
     let _ = depth;
     let program = Program { emulator: Some(platform.emulator().into()), ..program };
-    let tally = explore::<Emulated>(&program, &CONDITIONS, Depth::Singles, ENOUGH)?;
+    let tally = explore::<Emulated>(&program, &CONDITIONS, Depth::Handlers, ENOUGH)?;
     Ok(Tried { how: "qemu-user", tally, is_all: true })
 }
