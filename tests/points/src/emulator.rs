@@ -86,7 +86,7 @@ static MACHINES: &[Machine] = &[
 ];
 
 /// On 32-bit Arm: the program's own, and the two by which qemu ends a handler. It puts their numbers into the
-/// instructions, too: `ARM_SWI_SYS` in <https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/linux-user/arm/signal.c>
+/// instructions, too: <https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/linux-user/arm/signal.c>
 const ARM_CALLS: &[&[u8]] = &[&[0x00, 0x00, 0x00, 0xef], &[0x77, 0x00, 0x90, 0xef], &[0xad, 0x00, 0x90, 0xef]];
 
 /// A program that its emulator stops.
