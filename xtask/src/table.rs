@@ -39,6 +39,16 @@ impl Table {
         Self::parse(&text).with_context(|| format!("{} is no table", path.display()))
     }
 
+    /// Reads a table that has these columns.
+    ///
+    /// # Errors
+    /// Where the file can't be read, has other columns, or a row has not a cell per column.
+    pub fn read_with(path: &Path, headings: &[&str]) -> Result<Self> {
+        let table = Self::read(path)?;
+        ensure!(table.headings == headings, "{} has other columns than {}", path.display(), headings.join(", "));
+        Ok(table)
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let mut lines = text.lines().map(|line| {
             let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());

@@ -42,9 +42,7 @@ impl Golden {
     /// Where it can't be read.
     pub fn read(repository: &Path) -> Result<Self> {
         let file = repository.join(FILE);
-        let table = Table::read(&file)?;
-        ensure!(table.headings == HEADINGS, "{} has other columns than {}", file.display(), HEADINGS.join(", "));
-        Ok(Self { file, table })
+        Ok(Self { table: Table::read_with(&file, &HEADINGS)?, file })
     }
 
     /// Compares what was tried, all of it or only single points, with what is to be tried.
