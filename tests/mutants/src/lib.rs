@@ -9,7 +9,7 @@ pub use edit::Edit;
 pub use table::{Caught, DEAF, MUTANTS, NO_REAPING};
 
 use anyhow::{Context, Result, anyhow};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 use xtask::sources;
@@ -68,7 +68,12 @@ pub fn build_changed(
     change: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Result<PathBuf, Refused>> {
     let repository = shell.current_dir();
-    let folder = repository.join("target/mutants").join(name);
+    let mutants = repository.join("target/mutants");
+    fs::create_dir_all(&mutants)?;
+    // All are built in one folder, and another command may be building one.
+    let turn = File::create(mutants.join("lock"))?;
+    turn.lock()?;
+    let folder = mutants.join(name);
     shell.remove_path(&folder)?;
     sources::copy(&repository, &folder)?;
     change(&folder)?;
@@ -84,7 +89,9 @@ pub fn build_changed(
         return Ok(Err(Refused(String::from_utf8_lossy(&output.stderr).into())));
     }
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
-    let binary = folder.join("pause");
-    fs::copy(repository.join(format!("target/mutants/build/{host}/release/pause")), &binary)?;
+    // Or it may be running this very one: its file changes at once.
+    let (new, binary) = (folder.join("pause"), mutants.join(format!("{name}.pause")));
+    fs::copy(mutants.join(format!("build/{host}/release/pause")), &new)?;
+    fs::rename(new, &binary)?;
     Ok(Ok(binary))
 }
