@@ -9,6 +9,8 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -23,6 +25,12 @@ const PAGE: u64 = 4096;
 pub struct Traced {
     running: Running,
     pid: Pid,
+    /// Its registers, while it is stopped.
+    registers: user_regs_struct,
+    /// Where the page begins that it starts in, and what is there: to read that once takes less than to read two bytes at
+    /// every stop.
+    start: u64,
+    page: Vec<u8>,
     /// What it is to be delivered when it goes on.
     signal: Option<Signal>,
     asleep: bool,
@@ -34,7 +42,11 @@ impl Stopped for Traced {
         let pid = Pid::from_raw(running.pid());
         let status = waitpid(pid, None)?;
         ensure!(matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP)), "it can't be started: {status:?}");
-        Ok(Self { running, pid, signal: None, asleep: false })
+        let registers = ptrace::getregs(pid)?;
+        let start = registers.rip / PAGE * PAGE;
+        let mut page = vec![0; PAGE as usize];
+        File::open(format!("/proc/{pid}/mem"))?.read_exact_at(&mut page, start)?;
+        Ok(Self { running, pid, registers, start, page, signal: None, asleep: false })
     }
 
     fn step(&mut self) -> Result<Step> {
@@ -43,9 +55,14 @@ impl Stopped for Traced {
             ptrace::step(self.pid, self.signal.take())?;
             let status = if may_sleep { self.stops_or_sleeps()? } else { waitpid(self.pid, None)? };
             match status {
-                WaitStatus::Stopped(_, Signal::SIGTRAP) => return Ok(Step::Stopped),
-                // It was about to be delivered.
-                WaitStatus::Stopped(_, signal) => self.signal = Some(signal),
+                WaitStatus::Stopped(_, signal) => {
+                    self.registers = ptrace::getregs(self.pid)?;
+                    if signal == Signal::SIGTRAP {
+                        return Ok(Step::Stopped);
+                    }
+                    // It was about to be delivered.
+                    self.signal = Some(signal);
+                }
                 WaitStatus::StillAlive => self.asleep = true,
                 WaitStatus::Exited(_, status) => return Ok(self.ended(ExitStatus::from_raw(status << 8))),
                 WaitStatus::Signaled(_, signal, _) => return Ok(self.ended(ExitStatus::from_raw(signal as i32))),
@@ -56,7 +73,7 @@ impl Stopped for Traced {
     }
 
     fn place(&self) -> Result<u64> {
-        Ok(ptrace::getregs(self.pid)?.rip % PAGE)
+        Ok(self.registers.rip % PAGE)
     }
 
     fn signals(&self) -> Result<Signals> {
@@ -69,6 +86,7 @@ impl Stopped for Traced {
             let status = waitpid(self.pid, None)?;
             // That is the end of the step that it slept in. What woke it is still on its way.
             ensure!(matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP)), "it has come to {status:?}");
+            self.registers = ptrace::getregs(self.pid)?;
             self.asleep = false;
         }
         Ok(())
@@ -91,8 +109,10 @@ impl Traced {
     /// # Errors
     /// Where they can't be read.
     pub fn system_call(&self) -> Result<Option<user_regs_struct>> {
-        let waits = self.asleep || self.signal.is_some() || process::signals(self.pid())?.pending != 0;
-        Ok(if !waits && self.is_before_system_call(false)? { Some(ptrace::getregs(self.pid)?) } else { None })
+        // What is pending takes longest to find out, and few instructions are system calls.
+        let is_next = self.is_before_system_call(false)? && !self.asleep && self.signal.is_none();
+        let is_next = is_next && process::signals(self.pid())?.pending == 0;
+        Ok(is_next.then_some(self.registers))
     }
 
     /// Passes over the system call before which it has these registers, with this result. Like the kernel, it spoils
@@ -103,7 +123,8 @@ impl Traced {
     pub fn answer(&mut self, registers: user_regs_struct, result: i64) -> Result<()> {
         let rip = registers.rip + SYSTEM_CALLS[0].0.len() as u64;
         let rax = result.cast_unsigned();
-        Ok(ptrace::setregs(self.pid, user_regs_struct { rip, rax, rcx: rip, r11: registers.eflags, ..registers })?)
+        self.registers = user_regs_struct { rip, rax, rcx: rip, r11: registers.eflags, ..registers };
+        Ok(ptrace::setregs(self.pid, self.registers)?)
     }
 
     /// Writes what a file is ready for into its pollfd.
@@ -125,10 +146,16 @@ impl Traced {
     /// Whether the next instruction is a system call, and perhaps one that may sleep for long. On its way out, PID 1
     /// sleeps until all others of its namespace are gone.
     fn is_before_system_call(&self, that_may_sleep: bool) -> Result<bool> {
-        let registers = ptrace::getregs(self.pid)?;
-        let word = ptrace::read(self.pid, registers.rip as ptrace::AddressType)?.to_le_bytes();
-        let is_one =
-            |(call, exit): &([u8; 2], u64)| word.starts_with(call) && !(that_may_sleep && registers.rax == *exit);
+        let user_regs_struct { rip, rax, .. } = self.registers;
+        let place = rip.wrapping_sub(self.start) as usize;
+        let instruction = match self.page.get(place..).and_then(<[u8]>::first_chunk) {
+            Some(&bytes) => bytes,
+            None => {
+                let [first, second, ..] = ptrace::read(self.pid, rip as ptrace::AddressType)?.to_le_bytes();
+                [first, second]
+            }
+        };
+        let is_one = |(call, exit): &([u8; 2], u64)| *call == instruction && !(that_may_sleep && rax == *exit);
         Ok(SYSTEM_CALLS.iter().any(is_one))
     }
 
