@@ -308,8 +308,9 @@ fn fatal_signals(program: &Program, role: Role) -> Result<()> {
     // Ignored by default, or stopping: signal(7).
     let harmless =
         [libc::SIGCONT, libc::SIGURG, libc::SIGWINCH, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
-    // The emulator keeps these for its own C library.
-    let reserved = |signal: &c_int| program.emulator.is_some() && (32..=34).contains(signal);
+    // The emulator keeps these for its C library and itself: `signal_table_init` in
+    // <https://gitlab.com/qemu-project/qemu/-/blob/v10.0.0/linux-user/signal.c>
+    let reserved = |signal: &c_int| program.emulator.is_some() && (32..=35).contains(signal);
     for signal in other_signals().filter(|signal| !harmless.contains(signal) && !reserved(signal)) {
         let mut running = Start::new(role).ready(program)?;
         running.wait_until_asleep()?;
