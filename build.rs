@@ -36,10 +36,14 @@ const LINK_MAP: &str = "PAUSE_LINK_MAP";
 /// Where set, the toolchain whose linker links: a compiler from elsewhere has none.
 const TOOLCHAIN: &str = "PAUSE_TOOLCHAIN";
 
+/// What puts the program together. The compiler and its linker run in the workspace's root, so this is all it takes, and
+/// it is the same for every checkout: cargo takes over what this script has said in another one that shares its target
+/// folder. `path_args` in <https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/util/workspace.rs>
+const SCRIPT: &str = "linker.ld";
+
 fn main() {
-    let script = format!("{}/linker.ld", environment("CARGO_MANIFEST_DIR"));
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=linker.ld");
+    println!("cargo::rerun-if-changed={SCRIPT}");
     println!("cargo::rerun-if-env-changed={LINK_MAP}");
     println!("cargo::rerun-if-env-changed={TOOLCHAIN}");
 
@@ -70,12 +74,12 @@ fn main() {
         for argument in ["-nostartfiles", "-nostdlib", "-static-pie", "-fuse-ld=lld", &lld] {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
-        println!("cargo::rustc-link-arg-bins=-T{script}");
+        println!("cargo::rustc-link-arg-bins=-T{SCRIPT}");
         for argument in arguments() {
             println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
         }
     } else if var("RUSTC_LINKER").is_ok_and(|linker| linker.trim_end_matches(".exe").ends_with("lld")) {
-        println!("cargo::rustc-link-arg-bins=-T{script}");
+        println!("cargo::rustc-link-arg-bins=-T{SCRIPT}");
         for argument in arguments() {
             println!("cargo::rustc-link-arg-bins={argument}");
         }

@@ -6,6 +6,7 @@
 pub mod build;
 pub mod command;
 pub mod compiler;
+pub mod debian;
 pub mod digest;
 pub mod digests;
 pub mod floor;

@@ -121,6 +121,23 @@ impl Folder {
         Ok(Self { path, new, _lock: lock })
     }
 
+    /// Has `fill` make the folder at `path`, unless it is there.
+    ///
+    /// # Errors
+    /// Where it can't be made.
+    pub fn provide(path: &Path, fill: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        if path.exists() {
+            return Ok(());
+        }
+        let new = Self::begin(path)?;
+        // Somebody else may have made it meanwhile.
+        if path.exists() {
+            return Ok(());
+        }
+        fill(&new)?;
+        new.finish(&[])
+    }
+
     /// Where the new version is until it is finished, for a program that writes it.
     pub fn new_path(&self) -> &Path {
         &self.new.path

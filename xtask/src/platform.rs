@@ -25,6 +25,9 @@ pub struct Platform {
     pub budget: u64,
 }
 
+/// The Debian package that brings the emulators.
+pub const QEMU_USER: &str = "qemu-user-static";
+
 const BUDGET: u64 = contract::BINARY_BUDGET;
 
 /// Every platform, in the order of the image's index.
@@ -58,7 +61,7 @@ impl Platform {
         self.is_local() && cfg!(target_os = "linux")
     }
 
-    /// The emulator that runs its programs on another machine, where Debian's package `qemu-user-static` puts it.
+    /// The emulator that runs its programs on another machine, where Debian's package [`QEMU_USER`] puts it.
     pub fn emulator(&self) -> String {
         format!("/usr/bin/qemu-{}-static", self.qemu_user)
     }

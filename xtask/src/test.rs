@@ -3,17 +3,18 @@
 
 use crate::build::{self, Binary};
 use crate::command::{Failed, Misuse, cargo};
+use crate::debian::Mirror;
 use crate::image::{self, Contents};
 use crate::needs::Needs;
 use crate::output::{self, Folder};
-use crate::platform::{self, Selection};
+use crate::platform::{self, Platform, QEMU_USER, Selection};
 use crate::seccomp::{self, Profile};
-use crate::{digests, floor, proofs, sizes};
+use crate::{debian, digests, floor, note, proofs, sizes};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 /// Build the program and run the table of cases on it, where need be under qemu-user
 #[derive(clap::Args)]
@@ -37,6 +38,11 @@ pub struct Arguments {
     /// Run this machine's program under the seccomp profile that ships: what it does not allow, kills
     #[arg(long, conflicts_with_all = ["platforms", "against", "floor", "bless"])]
     seccomp: bool,
+
+    /// Run what is not for this machine under the emulators of this release of Debian (trixie or sid, say), unpacked
+    /// once in target/emulators [default: the installed ones]
+    #[arg(long, value_name = "NAME", value_parser = debian::parse_release, conflicts_with_all = ["against", "floor", "seccomp"])]
+    release: Option<String>,
 
     /// Only cases whose names contain this
     filter: Option<String>,
@@ -129,10 +135,21 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
 
     let platforms = arguments.selection.platforms();
-    for platform in platforms.iter().filter(|platform| !platform.is_native()) {
-        needs.file(&platform.emulator(), "qemu-user-static", "run programs for other platforms");
+    let emulated: Vec<_> = platforms.iter().filter(|platform| !platform.is_native()).collect();
+    match arguments.release {
+        Some(_) if emulated.is_empty() => {
+            bail!(Misuse("--release is about emulators, and this machine needs none for that".into()))
+        }
+        Some(_) => debian::add_needs(&mut needs, "emulators"),
+        None => emulated.iter().for_each(|platform| {
+            needs.file(&platform.emulator(), QEMU_USER, "run programs for other platforms");
+        }),
     }
     let binaries = build::build_with(shell, &platforms, needs)?;
+    let emulators = match &arguments.release {
+        Some(release) => emulators(shell, release, emulated[0])?,
+        None => "/".into(),
+    };
     // Beside dist, which holds what somebody asked for.
     let path = shell.current_dir().join("target/tested");
     let folder = Folder::begin(&path)?;
@@ -143,7 +160,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     folder.finish(&["bin", "pause.oci"])?;
 
     let program = |Binary { platform, .. }: &Binary, file: PathBuf| Program {
-        emulator: (!platform.is_native()).then(|| platform.emulator().into()),
+        emulator: (!platform.is_native()).then(|| emulator(&emulators, platform)),
         ..Program::new(platform.name, file)
     };
     let programs = binaries.iter().map(|binary| program(binary, path.join("bin").join(binary.file_name()))).collect();
@@ -161,6 +178,29 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         bail!("{}", errors.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("; and "));
     }
     errors.pop().map_or(Ok(()), Err)
+}
+
+/// The root of a tree with the emulators of a release of Debian, among them one for that platform.
+fn emulators(shell: &Shell, release: &str, platform: &Platform) -> Result<PathBuf> {
+    let root = shell.current_dir().join("target/emulators").join(release);
+    Folder::provide(&root, |new| {
+        note!("Fetching the emulators of {release}");
+        let suite = Mirror::new(shell).suite(release, &debian::architecture(shell)?, new.new_path())?;
+        // In newer releases there are no others, and the package is called so.
+        let package = "qemu-user";
+        suite.unpack(QEMU_USER, package, new.new_path()).or_else(|_| suite.unpack(package, package, new.new_path()))
+    })?;
+    let emulator = emulator(&root, platform);
+    let version = cmd!(shell, "{emulator} --version").quiet().read()?;
+    note!("{}", version.lines().next().unwrap_or_default());
+    Ok(root)
+}
+
+/// Where a platform's emulator is in the tree with that root.
+fn emulator(root: &Path, platform: &Platform) -> PathBuf {
+    let files = [platform.emulator(), format!("/usr/bin/qemu-{}", platform.qemu_user)];
+    let [installed, newer] = files.map(|file| root.join(file.trim_start_matches('/')));
+    if installed.exists() { installed } else { newer }
 }
 
 /// Runs the repository's tests.

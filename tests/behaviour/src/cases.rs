@@ -308,11 +308,9 @@ fn fatal_signals(program: &Program, role: Role) -> Result<()> {
     // Ignored by default, or stopping: signal(7).
     let harmless =
         [libc::SIGCONT, libc::SIGURG, libc::SIGWINCH, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
-    // The emulator keeps some for its own C library. Where the machine is busy, one that a processor raises, too, and that
-    // comes from outside now and then ends it by SIGSEGV: seen with qemu 7.2.
-    let raised = [libc::SIGILL, libc::SIGFPE];
-    let reserved =
-        |signal: &c_int| program.emulator.is_some() && ((32..=34).contains(signal) || raised.contains(signal));
+    // The emulator keeps these for its C library and itself: `signal_table_init` in
+    // <https://gitlab.com/qemu-project/qemu/-/blob/v10.0.0/linux-user/signal.c>
+    let reserved = |signal: &c_int| program.emulator.is_some() && (32..=35).contains(signal);
     for signal in other_signals().filter(|signal| !harmless.contains(signal) && !reserved(signal)) {
         let mut running = Start::new(role).ready(program)?;
         running.wait_until_asleep()?;

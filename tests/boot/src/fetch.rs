@@ -1,7 +1,6 @@
 //! Gets what a boot needs and the machine lacks: kernels, kept in `target/kernels`, and emulators.
 
 use crate::kernels::{Kernel, Machine};
-use crate::packages::Mirror;
 use anyhow::{Context, Result, ensure};
 use ruzstd::decoding::StreamingDecoder;
 use std::collections::BTreeMap;
@@ -10,6 +9,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use xshell::{Shell, cmd};
+use xtask::debian::{self, Mirror};
 use xtask::note;
 use xtask::output::Folder;
 
@@ -91,13 +91,8 @@ fn emulator(shell: &Shell, mirror: &Mirror, machine: &Machine) -> Result<Emulato
     }
     let root = cached(shell, emulator, |new| {
         note!("Fetching a newer {emulator}; version {version} is the first that boots this machine");
-        let architecture = cmd!(shell, "dpkg --print-architecture").quiet().read()?;
-        let suite = mirror.suite(BACKPORTS, &architecture, new.new_path())?;
-        let folder = new.new_path();
-        for file in suite.download(&suite.dependencies(package, &["qemu-system-"])?)? {
-            cmd!(shell, "dpkg-deb --extract {file} {folder}").quiet().run()?;
-        }
-        Ok(())
+        let suite = mirror.suite(BACKPORTS, &debian::architecture(shell)?, new.new_path())?;
+        suite.unpack(package, "qemu-system-", new.new_path())
     })?;
     Ok(Emulator { program: root.join("usr/bin").join(emulator), root: Some(root) })
 }
@@ -105,14 +100,7 @@ fn emulator(shell: &Shell, mirror: &Mirror, machine: &Machine) -> Result<Emulato
 /// A folder in the cache. Where it is missing, `fill` makes it.
 fn cached(shell: &Shell, name: &str, fill: impl FnOnce(&Folder) -> Result<()>) -> Result<PathBuf> {
     let path = shell.current_dir().join("target/kernels").join(name);
-    if !path.exists() {
-        let new = Folder::begin(&path)?;
-        // Somebody else may have made it meanwhile.
-        if !path.exists() {
-            fill(&new)?;
-            new.finish(&[])?;
-        }
-    }
+    Folder::provide(&path, fill)?;
     Ok(path)
 }
 

@@ -9,7 +9,6 @@ mod fetch;
 mod golden;
 mod kernels;
 mod machine;
-mod packages;
 #[path = "../driver/src/protocol.rs"]
 mod protocol;
 
@@ -31,7 +30,7 @@ use xtask::command::{self, Misuse};
 use xtask::needs::Needs;
 use xtask::platform::{Platform, Selection};
 use xtask::table::Table;
-use xtask::{compiler, note, output, say};
+use xtask::{compiler, debian, note, output, say};
 
 /// What the command takes.
 #[derive(clap::Args)]
@@ -143,11 +142,7 @@ fn needs(boots: &[Boot]) -> Needs {
         needs.file(kernel.machine.emulator, kernel.machine.package, "boot kernels");
     }
     needs.file("setpriv", "util-linux", "end an emulator with this command");
-    needs.file("dpkg-deb", "dpkg", "unpack kernels");
-    for program in ["apt-get", "apt-cache", "apt-config"] {
-        needs.file(program, "apt", "fetch kernels");
-    }
-    needs.file(packages::KEYRING, "debian-archive-keyring", "check what comes from Debian's archive");
+    debian::add_needs(&mut needs, "kernels");
     needs
 }
 

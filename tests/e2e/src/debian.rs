@@ -1,7 +1,7 @@
 //! Other releases of Debian, for other generations of the hosts.
 
 use crate::{busybox, hosts, sandbox};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,16 +12,6 @@ use xtask::output::Folder;
 
 /// What newer releases have apart from the packages that the hosts name.
 const PACKAGES: [&str; 5] = ["aardvark-dns", "docker-cli", "netavark", "nftables", "passt"];
-
-/// The parser of `--release`.
-///
-/// # Errors
-/// Where it can't be one.
-pub fn parse(name: &str) -> Result<String> {
-    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
-    ensure!(is_name, "a release of Debian has a name like trixie or sid");
-    Ok(name.into())
-}
 
 /// What this machine's release is called, where it says so.
 pub fn of_this_machine() -> Option<String> {

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use xshell::Shell;
 use xtask::command::{Misuse, cargo, main_of_proof};
+use xtask::debian::parse_release;
 use xtask::needs::Needs;
 use xtask::table::Table;
 use xtask::test::existing_file;
@@ -28,7 +29,7 @@ struct Arguments {
     hosts: Vec<&'static Host>,
     /// The hosts of this release of Debian (trixie or sid, say), installed once in target/e2e [default: what this
     /// machine has]
-    #[arg(long, value_name = "NAME", value_parser = debian::parse)]
+    #[arg(long, value_name = "NAME", value_parser = parse_release)]
     release: Option<String>,
     /// Where Kubernetes' kube-apiserver, kube-controller-manager, kube-scheduler and kubelet are, for `--host cluster`
     /// [default: in PATH]

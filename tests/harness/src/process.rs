@@ -71,12 +71,26 @@ pub fn is_asleep(pid: i32) -> Result<bool> {
 /// Whether the program that qemu-user runs sleeps: its process is in one of the calls by which it has a program sleep.
 /// Elsewhere, too, that may sleep for a moment.
 ///
+/// A thread of the emulator's own has to sleep, too. It does not block SIGILL and SIGFPE. If it first gets a processor
+/// while one of these is on its way to the program, it takes it, and dies by SIGSEGV in a handler that looks for the state
+/// of a program, of which it has none: `qemu_thread_create` in
+/// <https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/util/qemu-thread-posix.c#L531-536>, and `host_signal_handler` in
+/// <https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/linux-user/signal.c#L784>
+///
 /// # Errors
 /// Where there is no such process, or this one may not know.
 pub fn is_asleep_in_emulator(pid: i32) -> Result<bool> {
     let call = fs::read_to_string(format!("/proc/{pid}/syscall"))?;
     let number = call.split(' ').next().and_then(|number| number.parse().ok());
-    Ok(number.is_some_and(|number| [libc::SYS_ppoll, libc::SYS_rt_sigsuspend].contains(&number)))
+    if !number.is_some_and(|number| [libc::SYS_ppoll, libc::SYS_rt_sigsuspend].contains(&number)) {
+        return Ok(false);
+    }
+    for thread in Process::new(pid)?.tasks()? {
+        if thread?.stat()?.state()? != ProcState::Sleeping {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What the kernel shows instead of a system call where a process is in none, or busy in one: `proc_pid_syscall` in

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use xshell::Shell;
 use xtask::needs::Needs;
 use xtask::output::Folder;
-use xtask::platform::{self, Platform, Selection};
+use xtask::platform::{self, Platform, QEMU_USER, Selection};
 use xtask::table::Table;
 use xtask::{build, command, say, test};
 
@@ -83,7 +83,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<PathBuf>> {
     let mut needs = Needs::of("cargo xtask points");
     for platform in platforms.iter().filter(|platform| !platform.is_native()) {
-        needs.file(&platform.emulator(), "qemu-user-static", "stop programs for other platforms");
+        needs.file(&platform.emulator(), QEMU_USER, "stop programs for other platforms");
     }
     let binaries = build::build_with(shell, platforms, needs)?;
     let path = shell.current_dir().join("target/points");

@@ -4,8 +4,9 @@ use crate::Case;
 use crate::place::{Place, Skip, clear, original, run, whole};
 use anyhow::{Result, ensure};
 use std::collections::BTreeSet;
-use std::fs;
-use xtask::platform;
+use std::fs::{self, File};
+use std::time::SystemTime;
+use xtask::{platform, sources};
 
 pub const CASES: &[Case] = &[
     ("xtask makes the image of the checkout that one is in, whichever it was built from", is_found_at_run_time),
@@ -16,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("--against is a path from where one is, and may hold a blank, = and ;", against_any_path),
     ("where all cases fail, the filter is not blamed", all_fail),
     ("the host's linker takes a comma in the repository's path", comma),
+    ("a checkout that is gone leaves nothing in a shared target folder that another one stumbles over", other_gone),
     ("making the image compiles no more crates than a user should wait for", few_crates),
 ];
 
@@ -94,6 +96,9 @@ fn all_fail(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Builds the program for this machine.
+const BUILD: [&str; 6] = ["build", "--quiet", "--release", "--bin", "pause", "--target=host-tuple"];
+
 fn comma(place: &Place) -> Result<()> {
     on_linux()?;
     let folder = place.folder("a,b")?;
@@ -102,8 +107,20 @@ fn comma(place: &Place) -> Result<()> {
     {
         crate::place::link(&place.checkout.join(name), &folder.join(name))?;
     }
-    let build = ["build", "--quiet", "--release", "--bin", "pause", "--target", "host-tuple"];
-    run(place.cargo(&build).current_dir(&folder))?.passes()?;
+    run(place.cargo(&BUILD).current_dir(&folder))?.passes()?;
+    Ok(())
+}
+
+fn other_gone(place: &Place) -> Result<()> {
+    on_linux()?;
+    let other = place.folder("gone")?;
+    // It is newer than all that has been built.
+    sources::copy(&place.checkout, &other)?;
+    run(place.cargo(&BUILD).current_dir(&other))?.passes()?;
+    clear(&other)?;
+    // So there is something to link.
+    File::options().append(true).open(place.checkout.join("src/main.rs"))?.set_modified(SystemTime::now())?;
+    run(&mut place.cargo(&BUILD))?.passes()?;
     Ok(())
 }
 

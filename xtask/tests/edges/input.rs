@@ -37,6 +37,8 @@ const BAD: &[(&[&str], &str)] = &[
     (&["test", "--against", "nowhere"], "there is no such file"),
     (&["test", "--bless", "a case"], "cannot be used with"),
     (&["test", "--floor", "--platform", "linux/amd64"], "cannot be used with"),
+    (&["test", "--release", "Trixie"], "a release of Debian has a name like trixie or sid"),
+    (&["test", "--release", "sid", "--floor"], "cannot be used with"),
     (&["test", "one", "two"], "'two'"),
 ];
 

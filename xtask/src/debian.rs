@@ -1,5 +1,6 @@
 //! Debian packages of any suite and architecture, unpacked and never installed.
 
+use crate::needs::Needs;
 use anyhow::{Context, Result, bail, ensure};
 use std::cell::{Cell, OnceCell};
 use std::fs;
@@ -8,7 +9,34 @@ use tempfile::TempDir;
 use xshell::{Cmd, Shell, cmd};
 
 /// What Debian's archive is signed with.
-pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The parser of `--release`.
+///
+/// # Errors
+/// Where it can't be one.
+pub fn parse_release(name: &str) -> Result<String> {
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
+    ensure!(is_name, "a release of Debian has a name like trixie or sid");
+    Ok(name.into())
+}
+
+/// Adds what it takes to fetch and unpack packages of that kind ("kernels").
+pub fn add_needs(needs: &mut Needs, kind: &str) {
+    needs.file("dpkg-deb", "dpkg", &format!("unpack {kind}"));
+    for program in ["apt-get", "apt-cache", "apt-config"] {
+        needs.file(program, "apt", &format!("fetch {kind}"));
+    }
+    needs.file(KEYRING, "debian-archive-keyring", "check what comes from Debian's archive");
+}
+
+/// What Debian calls this machine's architecture.
+///
+/// # Errors
+/// Where this machine is none of Debian's.
+pub fn architecture(shell: &Shell) -> Result<String> {
+    output(cmd!(shell, "dpkg --print-architecture")).map(|name| name.trim().to_owned())
+}
 
 /// The mirror of Debian's archive that this machine gets its own packages from.
 pub struct Mirror<'a> {
@@ -58,7 +86,7 @@ impl<'a> Mirror<'a> {
         match (read()?, updated) {
             (Some(address), _) => Ok(address),
             (None, Err(reason)) => Err(reason),
-            (None, Ok(_)) => bail!("the kernels are Debian's, and apt knows no mirror of Debian's archive here"),
+            (None, Ok(_)) => bail!("apt knows no mirror of Debian's archive here"),
         }
     }
 }
@@ -133,6 +161,17 @@ impl<'a> Suite<'a> {
         output(self.own(cmd!(self.shell, "apt-get download {packages...}")))?;
         let files = fs::read_dir(&downloads)?.map(|file| Ok(file?.path()));
         files.collect()
+    }
+
+    /// Unpacks the package, and what it depends on as far as its name begins so, into a folder.
+    ///
+    /// # Errors
+    /// Where one can't be fetched or unpacked.
+    pub fn unpack(&self, package: &str, prefix: &str, folder: &Path) -> Result<()> {
+        for file in self.download(&self.dependencies(package, &[prefix])?)? {
+            output(cmd!(self.shell, "dpkg-deb --extract {file} {folder}"))?;
+        }
+        Ok(())
     }
 
     /// A command that sees this suite and nothing else.
