@@ -175,6 +175,13 @@ pub fn is_ready(pod: &Pod) -> bool {
     conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
+/// What containerd calls the containers of a pod.
+pub fn containers(pod: Pod) -> impl Iterator<Item = String> {
+    let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+    let names = statuses.into_iter().filter_map(|status| status.container_id);
+    names.map(|name| name.trim_start_matches("containerd://").into())
+}
+
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[expect(clippy::unnecessary_wraps, reason = "it can fail on other machines")]
 fn provide_cryptography() -> Result<()> {

@@ -3,6 +3,8 @@
 //! `cargo xtask e2e --host cluster` builds this and runs it in a sandbox, once with the image and once with each
 //! stand-in. It writes what it found to standard output.
 
+mod figures;
+mod images;
 mod kubernetes;
 mod life;
 mod load;
@@ -87,7 +89,9 @@ impl Cluster<'_> {
         // What follows is about the image, and takes minutes: a stand-in has shown what it is before.
         if scene.archive.parent().is_some_and(|folder| folder.ends_with(IMAGE)) {
             manifests::check(self, scene)?;
-            load::check(self, scene)?;
+            let many = load::check(self, scene)?;
+            figures::measure(self, scene, many)?;
+            images::check(self, scene)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use xshell::{Shell, cmd};
 
 /// What the node is called.
@@ -21,6 +22,9 @@ pub const ADMINISTRATOR: &str = "/tmp/administrator.yaml";
 
 /// The socket of containerd.
 pub const SOCKET: &str = "/run/containerd/containerd.sock";
+
+/// How long the kubelet may take until it collects what nobody needs: it looks once a minute.
+pub const COLLECTION: Duration = Duration::from_secs(150);
 
 /// Where the kernel's settings are, with nothing mounted over them. A container in a user namespace gets a proc of its own
 /// only where there is one of these:
