@@ -40,8 +40,9 @@ pub fn check(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
     // The same the other way round. There is room until the setting names the other one.
     cluster.node.restart_kubelet(Disk::Large)?;
     node::import(cluster.shell, unused)?;
+    wait_for_pin(UNUSED, false)?;
     cluster.node.restart_containerd(Signal::SIGTERM, UNUSED)?;
-    scene.check(&PINNED, ensure_pinned(UNUSED).and_then(|()| ensure_pinned(REFERENCE)));
+    scene.check(&PINNED, [UNUSED, REFERENCE].iter().try_for_each(|name| wait_for_pin(name, true)));
     scene.check(&UNPINNED, unpin(cluster, REFERENCE));
     cluster.node.restart_kubelet(Disk::Small)?;
     scene.check(&TAKEN, check_collection(REFERENCE, UNUSED));
@@ -57,22 +58,22 @@ fn check_collection(taken: &str, left: &str) -> Result<()> {
     find(left)?.map(drop).with_context(|| format!("{left} is gone, too"))
 }
 
-/// Checks that an image is pinned.
-fn ensure_pinned(name: &str) -> Result<()> {
-    let is_pinned = command::becomes_so(|| Ok(find(name)?.is_some_and(|image| image.pinned)))?;
-    is_pinned.then_some(()).with_context(|| format!("{name} is not"))
+/// Waits until an image is there, and pinned or not.
+fn wait_for_pin(name: &str, pinned: bool) -> Result<()> {
+    let is_so = command::becomes_so(|| Ok(find(name)?.is_some_and(|image| image.pinned == pinned)))?;
+    ensure!(is_so, "{name}, which should{} be pinned, is {:?}", if pinned { "" } else { " not" }, find(name)?);
+    Ok(())
 }
 
-/// Removes the pin from both names that containerd has for an image. Its setting must name another one: it would pin this
-/// one again as soon as it hears of the change.
+/// Removes the pin from both names that containerd has for an image. Its setting must name another one: it would pin
+/// this one again as soon as it hears of the change.
 /// <https://github.com/containerd/containerd/blob/v2.1.4/internal/cri/server/images/image_pull.go#L425-L471>
 fn unpin(cluster: &Cluster, name: &str) -> Result<()> {
     let Image { id, .. } = find(name)?.context("it is not there")?;
     for name in [name, &id] {
         command::read(cmd!(cluster.shell, "ctr --namespace k8s.io images label {name} io.cri-containerd.pinned="))?;
     }
-    let is_unpinned = command::becomes_so(|| Ok(find(name)?.is_some_and(|image| !image.pinned)))?;
-    is_unpinned.then_some(()).context("it is pinned still")
+    wait_for_pin(name, false)
 }
 
 /// An image, as Kubernetes sees it.

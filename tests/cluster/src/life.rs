@@ -1,6 +1,6 @@
 //! What becomes of a pod while its sandbox lives, dies, and outlives the daemons.
 
-use crate::kubernetes::{self, NAMESPACE};
+use crate::kubernetes;
 use crate::node::{Disk, SOCKET};
 use crate::sandboxes::{self, Sandbox};
 use crate::{Cluster, figures, node};
@@ -12,7 +12,6 @@ use e2e::hosts::cri::{Client, ExecSyncRequest, ExecSyncResponse};
 use e2e::images::REFERENCE;
 use e2e::pause;
 use harness::process;
-use k8s_openapi::api::apps::v1::Deployment;
 use mutants::{DEAF, NO_REAPING};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -56,16 +55,7 @@ pub fn sleeper() -> Value {
 
 /// Runs these checks.
 pub fn check(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
-    let deployment = json!({
-        "metadata": { "name": "first" },
-        "spec": {
-            "replicas": 1,
-            "selector": { "matchLabels": { "app": "first" } },
-            "template": { "metadata": { "labels": { "app": "first" } }, "spec": sleeper() },
-        },
-    });
-    cluster.kubernetes.create(&cluster.kubernetes.of::<Deployment>(NAMESPACE), deployment)?;
-    scene.check(&RUNS, cluster.kubernetes.wait_until_complete("first"));
+    scene.check(&RUNS, cluster.kubernetes.deploy("first", 1, sleeper()));
     let first = sandboxes::running()?.pop().context("there is no sandbox")?;
     scene.check(&CONFINED, check_confined(cluster, &first));
 
@@ -94,9 +84,8 @@ pub fn check(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
     cluster.node.restart_containerd(Signal::SIGKILL, REFERENCE)?;
     scene.check(&death, check_survival(cluster, &before, "after-death"));
 
-    let deployments = cluster.kubernetes.of::<Deployment>(NAMESPACE);
-    cluster.kubernetes.delete(&deployments, "first")?;
-    PHOENIXES.iter().try_for_each(|pod| cluster.kubernetes.delete(&pods, pod))
+    PHOENIXES.iter().try_for_each(|pod| cluster.kubernetes.delete(&pods, pod))?;
+    cluster.kubernetes.remove("first")
 }
 
 /// Checks what a sandbox's process is and may do.
@@ -141,8 +130,8 @@ pub fn check_orphans(cluster: &Cluster, scene: &mut Scene, name: &str, fields: V
     Ok(())
 }
 
-/// Runs a pod whose containers share a PID namespace, and checks that it gets a new sandbox once a signal was sent to the
-/// process of its first one. Returns how long that took.
+/// Runs a pod whose containers share a PID namespace, and checks that it gets a new sandbox once a signal was sent to
+/// the process of its first one. Returns how long that took.
 fn check_replacement(cluster: &Cluster, pod: &str, send: impl FnOnce(i32) -> Result<()>) -> Result<Duration> {
     let mut spec = sleeper();
     spec["shareProcessNamespace"] = true.into();

@@ -1,7 +1,7 @@
 //! Many pods: that they run at once, that nothing is left of them, and that they are replaced under load.
 
 use crate::figures::{self, Figures};
-use crate::kubernetes::{self, NAMESPACE};
+use crate::kubernetes;
 use crate::life::sleeper;
 use crate::node::COLLECTION;
 use crate::{Cluster, sandboxes};
@@ -9,7 +9,6 @@ use anyhow::{Context, Result, ensure};
 use e2e::command;
 use e2e::host::{Check, Scene};
 use e2e::images::REFERENCE;
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 use procfs::process::{Process, all_processes};
 use serde_json::{Value, json};
@@ -62,7 +61,7 @@ pub fn run_many(cluster: &Cluster, program: &Path) -> Result<Many> {
     ensure!(none_yet, "sandboxes of pods that are gone are still there");
     let before = Traces::find()?;
     let begin = Instant::now();
-    deploy(cluster, "many", PODS, sleeper())?;
+    cluster.kubernetes.deploy("many", PODS, sleeper())?;
     let took = begin.elapsed();
     let sandboxes = sandboxes::running()?;
     let count = sandboxes.len();
@@ -70,7 +69,7 @@ pub fn run_many(cluster: &Cluster, program: &Path) -> Result<Many> {
     let run = run.and_then(|()| sandboxes.iter().try_for_each(|sandbox| sandbox.check_program(program)));
     let mut figures = figures::memory(&sandboxes)?;
     figures.push(("100 pods: until all are Ready, s", figures::seconds(took)));
-    remove(cluster, "many")?;
+    cluster.kubernetes.remove("many")?;
     let mut after = Traces::find()?;
     command::within(COLLECTION, || {
         after = Traces::find()?;
@@ -78,30 +77,6 @@ pub fn run_many(cluster: &Cluster, program: &Path) -> Result<Many> {
     })?;
     let nothing_left = (after == before).then_some(()).with_context(|| format!("{before:?} became {after:?}"));
     Ok(Many { run, nothing_left, figures })
-}
-
-/// Runs a deployment of pods with this specification.
-fn deploy(cluster: &Cluster, name: &str, replicas: usize, spec: Value) -> Result<()> {
-    let deployment = json!({
-        "metadata": { "name": name },
-        "spec": {
-            "replicas": replicas,
-            "strategy": { "rollingUpdate": { "maxSurge": "50%", "maxUnavailable": "50%" } },
-            "selector": { "matchLabels": { "app": name } },
-            "template": { "metadata": { "labels": { "app": name } }, "spec": spec },
-        },
-    });
-    cluster.kubernetes.create(&cluster.kubernetes.of::<Deployment>(NAMESPACE), deployment)?;
-    cluster.kubernetes.wait_until_complete(name)
-}
-
-/// Removes a deployment and its pods.
-fn remove(cluster: &Cluster, name: &str) -> Result<()> {
-    let kubernetes = &cluster.kubernetes;
-    kubernetes.delete(&kubernetes.of::<Deployment>(NAMESPACE), name)?;
-    kubernetes.wait("all pods are gone", || {
-        Ok(kubernetes.ask(kubernetes.pods().list(&ListParams::default()))?.items.is_empty())
-    })
 }
 
 /// What is on a node of its pods.
@@ -137,7 +112,7 @@ fn check_updates(cluster: &Cluster) -> Result<()> {
     // One that does not end by itself is killed after that, with another exit status.
     spec["terminationGracePeriodSeconds"] = 10.into();
     let events = command::Foreground::start(cmd!(cluster.shell, "ctr --namespace k8s.io events"), "events")?;
-    deploy(cluster, "updated", REPLICAS, spec)?;
+    kubernetes.deploy("updated", REPLICAS, spec)?;
     let mut containers = BTreeSet::new();
     for update in 0..=UPDATES {
         if update > 0 {
@@ -148,7 +123,7 @@ fn check_updates(cluster: &Cluster) -> Result<()> {
             containers.extend(kubernetes::containers(pod));
         }
     }
-    remove(cluster, "updated")?;
+    kubernetes.remove("updated")?;
     ensure!(containers.len() >= REPLICAS * (UPDATES + 1), "only {} containers ran", containers.len());
 
     let mut statuses = BTreeMap::new();

@@ -60,13 +60,12 @@ pub struct Node<'a> {
     kubelet: Foreground,
 }
 
-/// What is told to the kubelet beyond the usual.
-#[derive(Clone, Copy, Default)]
+/// How much room for images the kubelet finds.
+#[derive(Clone, Copy)]
 pub enum Disk {
-    /// There is room for images.
-    #[default]
+    /// Enough.
     Large,
-    /// There is so little that those that nobody uses have to go.
+    /// So little that images that nobody uses have to go.
     Small,
 }
 
@@ -77,10 +76,9 @@ impl<'a> Node<'a> {
     /// Where a daemon does not come up.
     pub fn start(shell: &'a Shell, sandbox_image: &str, archives: &[&Path]) -> Result<Self> {
         protect_settings()?;
-        for arguments in ["link add node type bridge", "addr add 10.98.0.1/24 dev node", "link set node up"] {
-            let arguments = arguments.split(' ');
-            read(cmd!(shell, "ip {arguments...}"))?;
-        }
+        read(cmd!(shell, "ip link add node type bridge"))?;
+        read(cmd!(shell, "ip addr add {ADDRESS}/24 dev node"))?;
+        read(cmd!(shell, "ip link set node up"))?;
         start_control_plane(shell)?;
         fs::create_dir_all("/etc/cni/net.d")?;
         fs::write("/etc/cni/net.d/pods.conflist", NETWORK)?;
@@ -88,7 +86,7 @@ impl<'a> Node<'a> {
         for archive in archives {
             import(shell, archive)?;
         }
-        let kubelet = start_kubelet(shell, Disk::default())?;
+        let kubelet = start_kubelet(shell, Disk::Large)?;
         Ok(Self { shell, containerd, kubelet })
     }
 

@@ -7,7 +7,7 @@ use e2e::host::{Check, Scene};
 use e2e::images::REFERENCE;
 use e2e::pause;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::api::{ListParams, LogParams};
 use serde_json::{Value, json};
@@ -70,8 +70,7 @@ fn check_restricted(cluster: &Cluster, scene: &mut Scene) -> Result<()> {
     let kubernetes = &cluster.kubernetes;
     let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
     kubernetes.create(&kubernetes.all::<Namespace>(), json!({ "metadata": { "name": NAME, "labels": labels } }))?;
-    let accounts = kubernetes.of::<ServiceAccount>(NAME);
-    kubernetes.wait("there is a service account", || Ok(kubernetes.ask(accounts.get_opt("default"))?.is_some()))?;
+    kubernetes.wait_for_account(NAME)?;
     let pods = kubernetes.of::<Pod>(NAME);
     let run = |name: &str, spec: Value| {
         kubernetes.create(&pods, json!({ "metadata": { "name": name }, "spec": spec }))?;
@@ -100,8 +99,7 @@ fn check_restricted(cluster: &Cluster, scene: &mut Scene) -> Result<()> {
 /// <https://github.com/kubernetes/kubernetes/blob/v1.36.0/cmd/kubeadm/app/phases/upgrade/health.go#L145-L182>.
 fn check_upgrade(cluster: &Cluster) -> Result<()> {
     let kubernetes = &cluster.kubernetes;
-    let accounts = kubernetes.of::<ServiceAccount>(SYSTEM);
-    kubernetes.wait("there is a service account", || Ok(kubernetes.ask(accounts.get_opt("default"))?.is_some()))?;
+    kubernetes.wait_for_account(SYSTEM)?;
     let jobs = kubernetes.of::<Job>(SYSTEM);
     let spec = json!({
         "restartPolicy": "Never",

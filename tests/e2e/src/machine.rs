@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 /// Where the kernel's settings are.
 const SETTINGS: &str = "/proc/sys";
 
-/// Those that change by themselves: the number that a process got last, and a rate that the kernel lowers where it is too
-/// much for the machine (`perf_sample_event_took` in
+/// Those that change by themselves: the number that a process got last, and a rate that the kernel lowers where it is
+/// too much for the machine (`perf_sample_event_took` in
 /// <https://github.com/torvalds/linux/blob/v6.12/kernel/events/core.c>).
 const CHANGING: [&str; 2] = ["kernel/ns_last_pid", "kernel/perf_event_max_sample_rate"];
 
