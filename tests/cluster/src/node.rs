@@ -26,14 +26,14 @@ pub const SOCKET: &str = "/run/containerd/containerd.sock";
 /// How long the kubelet may take until it collects what nobody needs: it looks once a minute.
 pub const COLLECTION: Duration = Duration::from_secs(150);
 
-/// Where the kernel's settings are, with nothing mounted over them. A container in a user namespace gets a proc of its own
-/// only where there is one of these:
-/// <https://github.com/torvalds/linux/blob/v6.12/fs/namespace.c#L5900-L5990>
-pub const PROC: &str = "/run/proc";
+/// Where the kernel's settings are, with nothing mounted over them. A container in a user namespace gets a proc of its
+/// own only where there is one of these: `mnt_already_visible` in
+/// <https://github.com/torvalds/linux/blob/v6.12/fs/namespace.c>
+const PROC: &str = "/run/proc";
 
 /// The kernel's settings that the kubelet changes for the whole machine, with the values that it wants:
 /// <https://github.com/kubernetes/kubernetes/blob/v1.36.0/staging/src/k8s.io/component-helpers/node/util/sysctl/sysctl.go>
-pub const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("vm/overcommit_memory", "1"),
     ("vm/panic_on_oom", "0"),
     ("kernel/panic", "10"),

@@ -31,10 +31,10 @@ pub fn pack() -> Result<&'static str> {
     Ok(archive)
 }
 
-/// Where the program is.
+/// Where it is on this machine.
 ///
 /// # Errors
-/// Where it is not there.
+/// Where it is not.
 pub fn program() -> Result<&'static Path> {
     let program = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter().find(|path| path.exists());
     program.context("busybox is not where Debian puts it")
