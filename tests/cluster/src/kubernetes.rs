@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use e2e::command;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource};
@@ -122,6 +122,24 @@ impl Kubernetes {
         self.wait(&format!("{name} is gone"), || Ok(self.ask(api.get_opt(name))?.is_none()))
     }
 
+    /// Makes a deployment of the namespace, of pods with this specification, and waits until it is as it should be.
+    ///
+    /// # Errors
+    /// Where it does not become so.
+    pub fn deploy(&self, name: &str, replicas: usize, spec: Value) -> Result<()> {
+        let deployment = json!({
+            "metadata": { "name": name },
+            "spec": {
+                "replicas": replicas,
+                "strategy": { "rollingUpdate": { "maxSurge": "50%", "maxUnavailable": "50%" } },
+                "selector": { "matchLabels": { "app": name } },
+                "template": { "metadata": { "labels": { "app": name } }, "spec": spec },
+            },
+        });
+        self.create(&self.of::<Deployment>(NAMESPACE), deployment)?;
+        self.wait_until_complete(name)
+    }
+
     /// Changes a deployment of the namespace, and waits until it is as it should be.
     ///
     /// # Errors
@@ -146,6 +164,32 @@ impl Kubernetes {
             let is_seen = status.observed_generation == deployment.metadata.generation;
             Ok(is_seen && counts.iter().all(|count| count.or(Some(0)) == wanted))
         })
+    }
+
+    /// Deletes a deployment of the namespace, and waits until no pod is there.
+    ///
+    /// # Errors
+    /// Where one stays.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        self.delete(&self.of::<Deployment>(NAMESPACE), name)?;
+        self.wait_until_empty()
+    }
+
+    /// Waits until the namespace has no pods.
+    ///
+    /// # Errors
+    /// Where one stays.
+    pub fn wait_until_empty(&self) -> Result<()> {
+        self.wait("all pods are gone", || Ok(self.ask(self.pods().list(&ListParams::default()))?.items.is_empty()))
+    }
+
+    /// Waits until a namespace has the account that its pods run under.
+    ///
+    /// # Errors
+    /// Where it does not get it.
+    pub fn wait_for_account(&self, namespace: &str) -> Result<()> {
+        let accounts = self.of::<ServiceAccount>(namespace);
+        self.wait("there is a service account", || Ok(self.ask(accounts.get_opt("default"))?.is_some()))
     }
 
     /// Waits until a node is ready.
@@ -173,6 +217,13 @@ impl Kubernetes {
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// What containerd calls the containers of a pod.
+pub fn containers(pod: Pod) -> impl Iterator<Item = String> {
+    let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+    let names = statuses.into_iter().filter_map(|status| status.container_id);
+    names.map(|name| name.trim_start_matches("containerd://").into())
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

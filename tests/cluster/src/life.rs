@@ -1,24 +1,23 @@
 //! What becomes of a pod while its sandbox lives, dies, and outlives the daemons.
 
-use crate::kubernetes::NAMESPACE;
-use crate::node::Disk;
+use crate::kubernetes;
+use crate::node::{Disk, SOCKET};
 use crate::sandboxes::{self, Sandbox};
-use crate::{Cluster, node};
+use crate::{Cluster, figures, node};
 use anyhow::{Context, Result, ensure};
 use e2e::busybox::BUSYBOX;
 use e2e::command;
 use e2e::host::{Check, Scene};
+use e2e::hosts::cri::{Client, ExecSyncRequest, ExecSyncResponse};
 use e2e::images::REFERENCE;
 use e2e::pause;
 use harness::process;
-use k8s_openapi::api::apps::v1::Deployment;
 use mutants::{DEAF, NO_REAPING};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::Process;
 use serde_json::{Value, json};
-use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const RUNS: Check = Check { name: "the node gets Ready, and a Deployment runs", broken_by: &[] };
 const CONFINED: Check =
@@ -27,6 +26,10 @@ const REAPS: Check = Check { name: "of 500 orphans in a pod none stays a zombie"
 const KILLED: Check = Check { name: "after SIGKILL to the sandbox the pod comes back in a new one", broken_by: &[] };
 const TERMINATED: Check =
     Check { name: "after SIGTERM to the sandbox the pod comes back in a new one", broken_by: &[&DEAF] };
+const FROM_INSIDE: Check = Check {
+    name: "after SIGTERM to process 1 from a container that is root in it, the pod comes back in a new sandbox",
+    broken_by: &[&DEAF],
+};
 const SURVIVES: [Check; 3] = [
     Check { name: "the sandboxes and their processes outlive a restart of the kubelet", broken_by: &[] },
     Check { name: "the sandboxes and their processes outlive a restart of containerd", broken_by: &[] },
@@ -36,8 +39,8 @@ const SURVIVES: [Check; 3] = [
 /// How many orphans a pod makes.
 const ORPHANS: usize = 500;
 
-/// How long a sandbox that has ended may take to be replaced.
-const REPLACEMENT: Duration = Duration::from_secs(60);
+/// The pods that lose their sandboxes.
+const PHOENIXES: [&str; 3] = ["killed", "terminated", "terminated-from-inside"];
 
 /// How long dead orphans may take to be reaped.
 const REAPING: Duration = Duration::from_secs(5);
@@ -52,27 +55,25 @@ pub fn sleeper() -> Value {
 
 /// Runs these checks.
 pub fn check(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
-    let deployment = json!({
-        "metadata": { "name": "first" },
-        "spec": {
-            "replicas": 1,
-            "selector": { "matchLabels": { "app": "first" } },
-            "template": { "metadata": { "labels": { "app": "first" } }, "spec": sleeper() },
-        },
-    });
-    cluster.kubernetes.create(&cluster.kubernetes.of::<Deployment>(NAMESPACE), deployment)?;
-    scene.check(&RUNS, cluster.kubernetes.wait_until_complete("first"));
+    scene.check(&RUNS, cluster.kubernetes.deploy("first", 1, sleeper()));
     let first = sandboxes::running()?.pop().context("there is no sandbox")?;
-    scene.check(&CONFINED, check_confined(cluster, first.pid));
+    scene.check(&CONFINED, check_confined(cluster, &first));
 
     check_orphans(cluster, scene, "orphans", json!({}))?;
     let pods = cluster.kubernetes.pods();
     cluster.kubernetes.delete(&pods, "orphans")?;
 
-    cluster.kubernetes.run("phoenix", sleeper())?;
-    for (check, signal) in [(&KILLED, Signal::SIGKILL), (&TERMINATED, Signal::SIGTERM)] {
-        scene.check(check, check_replacement(cluster, "phoenix", signal));
+    let [killed, terminated, from_inside] = PHOENIXES;
+    for (check, pod, signal) in [(&KILLED, killed, Signal::SIGKILL), (&TERMINATED, terminated, Signal::SIGTERM)] {
+        let took = check_replacement(cluster, pod, |pid| Ok(kill(Pid::from_raw(pid), signal)?));
+        if let Ok(took) = &took {
+            let what = format!("a pod: from {signal} to its sandbox until it has a new one, s");
+            scene.figures.push(vec![what, figures::seconds(*took)]);
+        }
+        scene.check(check, took.map(drop));
     }
+    let took = check_replacement(cluster, from_inside, |_| terminate_from_inside(cluster, from_inside));
+    scene.check(&FROM_INSIDE, took.map(drop));
 
     let before = sandboxes::running()?;
     let [kubelet, containerd, death] = SURVIVES;
@@ -83,19 +84,25 @@ pub fn check(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
     cluster.node.restart_containerd(Signal::SIGKILL, REFERENCE)?;
     scene.check(&death, check_survival(cluster, &before, "after-death"));
 
-    let deployments = cluster.kubernetes.of::<Deployment>(NAMESPACE);
-    cluster.kubernetes.delete(&deployments, "first")?;
-    cluster.kubernetes.delete(&pods, "phoenix")
+    PHOENIXES.iter().try_for_each(|pod| cluster.kubernetes.delete(&pods, pod))?;
+    cluster.kubernetes.remove("first")
 }
 
 /// Checks what a sandbox's process is and may do.
-fn check_confined(cluster: &Cluster, pid: i32) -> Result<()> {
-    ensure!(fs::read(format!("/proc/{pid}/exe"))? == fs::read(&cluster.program)?, "it is another program");
-    let status = Process::new(pid)?.status()?;
-    let users = [status.ruid, status.euid, status.suid, status.fuid];
-    ensure!(users == [65535; 4], "its users are {users:?}");
+fn check_confined(cluster: &Cluster, sandbox: &Sandbox) -> Result<()> {
+    sandbox.check_program(&cluster.program)?;
+    check_user(sandbox, 65535)?;
+    let status = Process::new(sandbox.pid)?.status()?;
     let sets = [status.capprm, status.capeff, status.capinh, status.capamb.unwrap_or_default()];
     ensure!(sets == [0; 4], "its capabilities are {sets:x?}");
+    Ok(())
+}
+
+/// Checks which user a sandbox's process is.
+pub fn check_user(sandbox: &Sandbox, user: u32) -> Result<()> {
+    let status = Process::new(sandbox.pid)?.status()?;
+    let users = [status.ruid, status.euid, status.suid, status.fuid];
+    ensure!(users == [user; 4], "its users are {users:?}");
     Ok(())
 }
 
@@ -123,20 +130,39 @@ pub fn check_orphans(cluster: &Cluster, scene: &mut Scene, name: &str, fields: V
     Ok(())
 }
 
-/// Checks that a pod gets a new sandbox after a signal to its old one.
-fn check_replacement(cluster: &Cluster, pod: &str, signal: Signal) -> Result<()> {
+/// Runs a pod whose containers share a PID namespace, and checks that it gets a new sandbox once a signal was sent to
+/// the process of its first one. Returns how long that took.
+fn check_replacement(cluster: &Cluster, pod: &str, send: impl FnOnce(i32) -> Result<()>) -> Result<Duration> {
+    let mut spec = sleeper();
+    spec["shareProcessNamespace"] = true.into();
+    cluster.kubernetes.run(pod, spec)?;
     let old = sandboxes::of(pod)?.context("the pod has no sandbox")?;
     pause::wait_until_ready(old.pid)?;
-    kill(Pid::from_raw(old.pid), signal)?;
+    let begin = Instant::now();
+    send(old.pid)?;
     let is_new = |sandbox: Option<Sandbox>| sandbox.is_some_and(|new| new.id != old.id);
-    let replaced = command::within(REPLACEMENT, || Ok(is_new(sandboxes::of(pod)?)))?;
-    ensure!(replaced, "it has none after {} s", REPLACEMENT.as_secs());
+    let replaced = command::becomes_so(|| Ok(is_new(sandboxes::of(pod)?)))?;
+    let took = begin.elapsed();
+    ensure!(replaced, "it has none after {} s", took.as_secs());
     // The condition is stale for a while: the container has to be there, too.
     let pods = cluster.kubernetes.pods();
     cluster.kubernetes.wait("its container runs again", || {
         let status = cluster.kubernetes.ask(pods.get(pod))?.status.and_then(|status| status.container_statuses);
         Ok(status.unwrap_or_default().iter().any(|container| container.restart_count > 0 && container.ready))
     })?;
+    Ok(took)
+}
+
+/// Sends SIGTERM to process 1 of a pod's PID namespace from its container.
+fn terminate_from_inside(cluster: &Cluster, pod: &str) -> Result<()> {
+    let container = kubernetes::containers(cluster.kubernetes.ask(cluster.kubernetes.pods().get(pod))?).next();
+    let request = ExecSyncRequest {
+        container_id: container.context("the pod has no container")?,
+        cmd: ["/bin/busybox", "kill", "-TERM", "1"].map(String::from).to_vec(),
+        timeout: 10,
+    };
+    // The command may be killed with the namespace before it is done. What it did shows in the sandbox.
+    let _: Result<ExecSyncResponse> = Client::connect(SOCKET)?.call("ExecSync", request);
     Ok(())
 }
 

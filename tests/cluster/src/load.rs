@@ -1,27 +1,24 @@
-//! Many pods: what their sandboxes take, that nothing is left of them, and that they are replaced under load.
+//! Many pods: that they run at once, that nothing is left of them, and that they are replaced under load.
 
-use crate::Cluster;
-use crate::kubernetes::NAMESPACE;
+use crate::figures::{self, Figures};
+use crate::kubernetes;
 use crate::life::sleeper;
-use crate::node::{self, Disk};
-use crate::sandboxes::{self, Sandbox};
-use anyhow::{Context, Result, bail, ensure};
+use crate::node::COLLECTION;
+use crate::{Cluster, sandboxes};
+use anyhow::{Context, Result, ensure};
+use e2e::command;
 use e2e::host::{Check, Scene};
-use e2e::hosts::cluster::UPSTREAM;
 use e2e::images::REFERENCE;
-use e2e::{archive, command};
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
-use nix::sys::signal::Signal;
 use procfs::process::{Process, all_processes};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use xshell::cmd;
 
-const MANY: Check = Check { name: "100 pods run at once", broken_by: &[] };
+const RUN: Check = Check { name: "100 pods run at once", broken_by: &[] };
 const NOTHING_LEFT: Check = Check {
     name: "once 100 pods are gone, no sandbox, process, shim, mount or interface of theirs is left",
     broken_by: &[],
@@ -30,10 +27,7 @@ const REPLACED: Check = Check {
     name: "20 rolling updates of 20 replicas leave no sandbox over, and every replica has ended with exit status 0",
     broken_by: &[],
 };
-const PINNED: Check = Check {
-    name: "image garbage collection takes an unused image, and leaves the pinned sandbox image",
-    broken_by: &[],
-};
+
 /// How many pods there are at once.
 const PODS: usize = 100;
 
@@ -41,92 +35,48 @@ const PODS: usize = 100;
 const REPLICAS: usize = 20;
 const UPDATES: usize = 20;
 
-/// The image of the program that is measured beside this one, and an image that nobody uses.
-const OTHER: &str = "localhost/upstream:e2e";
-const UNUSED: &str = "localhost/unused:e2e";
-
-/// How long the kubelet may take until it collects what nobody needs: it looks once a minute.
-const COLLECTION: Duration = Duration::from_secs(150);
-
-/// Runs these checks.
-pub fn check(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
-    let (pods, ours) = run_many(cluster, scene)?;
-    scene.check(&MANY, (pods == PODS).then_some(()).with_context(|| format!("{pods} have a sandbox")));
+/// Runs these checks. Returns what many pods took.
+pub fn check(cluster: &Cluster, scene: &mut Scene) -> Result<Figures> {
+    let Many { run, nothing_left, figures } = run_many(cluster, &cluster.program)?;
+    scene.check(&RUN, run);
+    scene.check(&NOTHING_LEFT, nothing_left);
     scene.check(&REPLACED, check_updates(cluster));
-    if Path::new(UPSTREAM).exists() {
-        let image = Path::new("/tmp/upstream.tar");
-        archive::write(image, OTHER, &json!({ "Entrypoint": ["/pause"] }), &[("pause", Path::new(UPSTREAM))])?;
-        node::import(cluster.shell, image)?;
-        cluster.node.restart_containerd(Signal::SIGTERM, OTHER)?;
-        scene.setting = ", with the program beside it";
-        let (_, theirs) = run_many(cluster, scene)?;
-        scene.setting = "";
-        scene.figures = ours
-            .iter()
-            .zip(theirs)
-            .map(|((what, ours), (_, theirs))| vec![(*what).into(), ours.clone(), theirs])
-            .collect();
-        cluster.node.restart_containerd(Signal::SIGTERM, REFERENCE)?;
-    }
-    check_collection(cluster, scene)
+    Ok(figures)
 }
 
-/// What was measured, in words and numbers.
-type Figures = Vec<(&'static str, String)>;
+/// What came of many pods.
+pub struct Many {
+    /// Whether all of them ran at once.
+    pub run: Result<()>,
+    /// Whether nothing is left of them.
+    pub nothing_left: Result<()>,
+    /// What they took.
+    pub figures: Figures,
+}
 
-/// Runs many pods, measures their sandboxes, and removes them. Returns how many sandboxes there were and what they took.
-fn run_many(cluster: &Cluster, scene: &mut Scene) -> Result<(usize, Figures)> {
-    // Those of pods that are gone are removed within a minute.
+/// Runs many pods, whose sandboxes are to be this program, and removes them.
+pub fn run_many(cluster: &Cluster, program: &Path) -> Result<Many> {
+    // Those of pods that were there before go one after the other.
     let none_yet = command::within(COLLECTION, || Ok(sandboxes::count()? == 0))?;
     ensure!(none_yet, "sandboxes of pods that are gone are still there");
     let before = Traces::find()?;
     let begin = Instant::now();
-    deploy(cluster, "many", PODS, sleeper())?;
-    let seconds = begin.elapsed().as_secs_f64();
-    let sandboxes: Vec<_> = sandboxes::running()?;
-    let sums = Sums::of(&sandboxes)?;
-    let figures = vec![
-        ("resident memory (RSS), kB", sums.resident.to_string()),
-        ("proportional memory (PSS), kB", sums.proportional.to_string()),
-        ("page tables, kB", sums.page_tables.to_string()),
-        ("charged to the sandboxes' cgroups, kB", sums.charged.to_string()),
-        ("seconds until all run", format!("{seconds:.0}")),
-    ];
-    let said: Vec<_> = figures.iter().map(|(what, number)| format!("{what}: {number}")).collect();
-    scene.notes.push(format!("of {PODS} pods{}: {}", scene.setting, said.join("; ")));
-    remove(cluster, "many")?;
-    // A sandbox that has ended is removed within a minute.
+    cluster.kubernetes.deploy("many", PODS, sleeper())?;
+    let took = begin.elapsed();
+    let sandboxes = sandboxes::running()?;
+    let count = sandboxes.len();
+    let run = (count == PODS).then_some(()).with_context(|| format!("{count} have a sandbox"));
+    let run = run.and_then(|()| sandboxes.iter().try_for_each(|sandbox| sandbox.check_program(program)));
+    let mut figures = figures::memory(&sandboxes)?;
+    figures.push(("100 pods: until all are Ready, s", figures::seconds(took)));
+    cluster.kubernetes.remove("many")?;
     let mut after = Traces::find()?;
     command::within(COLLECTION, || {
         after = Traces::find()?;
         Ok(after == before)
     })?;
-    scene.check(&NOTHING_LEFT, (after == before).then_some(()).context(format!("{before:?} became {after:?}")));
-    Ok((sandboxes.len(), figures))
-}
-
-/// Runs a deployment of pods with this specification.
-fn deploy(cluster: &Cluster, name: &str, replicas: usize, spec: Value) -> Result<()> {
-    let deployment = json!({
-        "metadata": { "name": name },
-        "spec": {
-            "replicas": replicas,
-            "strategy": { "rollingUpdate": { "maxSurge": "50%", "maxUnavailable": "50%" } },
-            "selector": { "matchLabels": { "app": name } },
-            "template": { "metadata": { "labels": { "app": name } }, "spec": spec },
-        },
-    });
-    cluster.kubernetes.create(&cluster.kubernetes.of::<Deployment>(NAMESPACE), deployment)?;
-    cluster.kubernetes.wait_until_complete(name)
-}
-
-/// Removes a deployment and its pods.
-fn remove(cluster: &Cluster, name: &str) -> Result<()> {
-    let kubernetes = &cluster.kubernetes;
-    kubernetes.delete(&kubernetes.of::<Deployment>(NAMESPACE), name)?;
-    kubernetes.wait("all pods are gone", || {
-        Ok(kubernetes.ask(kubernetes.pods().list(&ListParams::default()))?.items.is_empty())
-    })
+    let nothing_left = (after == before).then_some(()).with_context(|| format!("{before:?} became {after:?}"));
+    Ok(Many { run, nothing_left, figures })
 }
 
 /// What is on a node of its pods.
@@ -153,49 +103,6 @@ impl Traces {
     }
 }
 
-/// What sandboxes take together, in kB.
-#[derive(Default)]
-struct Sums {
-    resident: u64,
-    proportional: u64,
-    page_tables: u64,
-    charged: u64,
-}
-
-impl Sums {
-    fn of(sandboxes: &[Sandbox]) -> Result<Self> {
-        let mut sums = Self::default();
-        for Sandbox { pid, .. } in sandboxes {
-            let process = Process::new(*pid)?;
-            let status = process.status()?;
-            sums.resident += status.vmrss.context("the kernel does not count memory")?;
-            sums.page_tables += status.vmpte.context("the kernel does not count page tables")?;
-            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-            let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("the kernel knows no PSS")?;
-            sums.proportional += line.trim().trim_end_matches(" kB").parse::<u64>()?;
-            sums.charged += charged(&process)? / 1024;
-        }
-        Ok(sums)
-    }
-}
-
-/// How many bytes are charged to a process's cgroup.
-fn charged(process: &Process) -> Result<u64> {
-    for hierarchy in process.cgroups()? {
-        let (folder, file) = match hierarchy.hierarchy {
-            0 => ("", "memory.current"),
-            _ if hierarchy.controllers.iter().any(|name| name == "memory") => ("memory", "memory.usage_in_bytes"),
-            _ => continue,
-        };
-        let path = hierarchy.pathname.trim_start_matches('/');
-        let file = Path::new("/sys/fs/cgroup").join(folder).join(path).join(file);
-        if let Ok(text) = fs::read_to_string(file) {
-            return Ok(text.trim().parse()?);
-        }
-    }
-    bail!("no cgroup charges the sandbox's memory")
-}
-
 /// Updates replicas that run the image as their own program, again and again.
 fn check_updates(cluster: &Cluster) -> Result<()> {
     let kubernetes = &cluster.kubernetes;
@@ -205,7 +112,7 @@ fn check_updates(cluster: &Cluster) -> Result<()> {
     // One that does not end by itself is killed after that, with another exit status.
     spec["terminationGracePeriodSeconds"] = 10.into();
     let events = command::Foreground::start(cmd!(cluster.shell, "ctr --namespace k8s.io events"), "events")?;
-    deploy(cluster, "updated", REPLICAS, spec)?;
+    kubernetes.deploy("updated", REPLICAS, spec)?;
     let mut containers = BTreeSet::new();
     for update in 0..=UPDATES {
         if update > 0 {
@@ -213,12 +120,10 @@ fn check_updates(cluster: &Cluster) -> Result<()> {
             kubernetes.change("updated", json!({ "spec": { "template": { "metadata": annotations } } }))?;
         }
         for pod in kubernetes.ask(kubernetes.pods().list(&ListParams::default().labels("app=updated")))?.items {
-            let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
-            let ids = statuses.into_iter().filter_map(|status| status.container_id);
-            containers.extend(ids.map(|id| id.trim_start_matches("containerd://").to_owned()));
+            containers.extend(kubernetes::containers(pod));
         }
     }
-    remove(cluster, "updated")?;
+    kubernetes.remove("updated")?;
     ensure!(containers.len() >= REPLICAS * (UPDATES + 1), "only {} containers ran", containers.len());
 
     let mut statuses = BTreeMap::new();
@@ -243,21 +148,4 @@ fn exits(log: &str) -> BTreeMap<String, u64> {
         Some((event["container_id"].as_str()?.to_owned(), event["exit_status"].as_u64().unwrap_or_default()))
     });
     exits.collect()
-}
-
-/// Has the kubelet collect images.
-fn check_collection(cluster: &mut Cluster, scene: &mut Scene) -> Result<()> {
-    let image = Path::new("/tmp/unused.tar");
-    archive::write(image, UNUSED, &json!({ "Cmd": ["/unused"] }), &[("unused", Path::new("/etc/hostname"))])?;
-    node::import(cluster.shell, image)?;
-    let is_there = |name: &str| -> Result<bool> {
-        let list = cmd!(cluster.shell, "ctr --namespace k8s.io images list --quiet").quiet().read()?;
-        Ok(list.lines().any(|line| line == name))
-    };
-    cluster.node.restart_kubelet(Disk::Small)?;
-    let taken = command::within(COLLECTION, || Ok(!is_there(UNUSED)?))?;
-    let left = is_there(REFERENCE)?;
-    let seen = format!("the unused one is taken: {taken}; the sandbox image is left: {left}");
-    scene.check(&PINNED, (taken && left).then_some(()).context(seen));
-    Ok(())
 }

@@ -3,6 +3,8 @@
 //! `cargo xtask e2e --host cluster` builds this and runs it in a sandbox, once with the image and once with each
 //! stand-in. It writes what it found to standard output.
 
+mod figures;
+mod images;
 mod kubernetes;
 mod life;
 mod load;
@@ -16,7 +18,6 @@ use e2e::host::Scene;
 use e2e::images::{IMAGE, REFERENCE};
 use e2e::{busybox, command};
 use harness::wait;
-use k8s_openapi::api::core::v1::ServiceAccount;
 use kubernetes::{Kubernetes, NAMESPACE};
 use node::Node;
 use std::env::args_os;
@@ -79,15 +80,15 @@ fn check(scene: &mut Scene) -> Result<()> {
 impl Cluster<'_> {
     fn check(&mut self, scene: &mut Scene) -> Result<()> {
         self.kubernetes.wait_until_node_is_ready(node::NAME)?;
-        let accounts = self.kubernetes.of::<ServiceAccount>(NAMESPACE);
-        self.kubernetes
-            .wait("there is a service account", || Ok(self.kubernetes.ask(accounts.get_opt("default"))?.is_some()))?;
+        self.kubernetes.wait_for_account(NAMESPACE)?;
         life::check(self, scene)?;
         policies::check(self, scene)?;
         // What follows is about the image, and takes minutes: a stand-in has shown what it is before.
         if scene.archive.parent().is_some_and(|folder| folder.ends_with(IMAGE)) {
             manifests::check(self, scene)?;
-            load::check(self, scene)?;
+            let many = load::check(self, scene)?;
+            figures::measure(self, scene, many)?;
+            images::check(self, scene)?;
         }
         Ok(())
     }

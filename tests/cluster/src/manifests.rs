@@ -5,10 +5,9 @@ use crate::life::sleeper;
 use crate::{Cluster, node};
 use anyhow::{Context, Result};
 use e2e::host::{Check, Scene};
-use e2e::{archive, command};
+use e2e::{archive, busybox, command};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::ListParams;
 use serde_json::json;
 use std::path::Path;
 use xshell::cmd;
@@ -28,8 +27,7 @@ const PULLED: [&str; 2] = ["docker.io/library/busybox:1.37", "docker.io/library/
 /// Runs these checks.
 pub fn check(cluster: &Cluster, scene: &mut Scene) -> Result<()> {
     let kubernetes = &cluster.kubernetes;
-    let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter().find(|path| path.exists());
-    let busybox = busybox.context("busybox is not where Debian puts it")?;
+    let busybox = busybox::program()?;
     for name in PULLED {
         let image = Path::new("/tmp/pulled.tar");
         archive::write(image, name, &json!({ "Env": ["PATH=/bin"] }), &[("bin/true", busybox)])?;
@@ -54,9 +52,7 @@ pub fn check(cluster: &Cluster, scene: &mut Scene) -> Result<()> {
         for manifest in MANIFESTS {
             kubectl(&["delete"], manifest)?;
         }
-        kubernetes.wait("all pods are gone", || {
-            Ok(kubernetes.ask(kubernetes.pods().list(&ListParams::default()))?.items.is_empty())
-        })
+        kubernetes.wait_until_empty()
     };
     let ends = ends();
     for (check, result) in [(&PULLS, pulls), (&DEBUG, debug), (&GIVES_WAY, placeholders), (&ENDS, ends)] {

@@ -8,6 +8,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use xshell::{Shell, cmd};
 
 /// What the node is called.
@@ -22,14 +23,17 @@ pub const ADMINISTRATOR: &str = "/tmp/administrator.yaml";
 /// The socket of containerd.
 pub const SOCKET: &str = "/run/containerd/containerd.sock";
 
-/// Where the kernel's settings are, with nothing mounted over them. A container in a user namespace gets a proc of its own
-/// only where there is one of these:
-/// <https://github.com/torvalds/linux/blob/v6.12/fs/namespace.c#L5900-L5990>
-pub const PROC: &str = "/run/proc";
+/// How long the kubelet may take until it collects what nobody needs: it looks once a minute.
+pub const COLLECTION: Duration = Duration::from_secs(150);
+
+/// Where the kernel's settings are, with nothing mounted over them. A container in a user namespace gets a proc of its
+/// own only where there is one of these: `mnt_already_visible` in
+/// <https://github.com/torvalds/linux/blob/v6.12/fs/namespace.c>
+const PROC: &str = "/run/proc";
 
 /// The kernel's settings that the kubelet changes for the whole machine, with the values that it wants:
 /// <https://github.com/kubernetes/kubernetes/blob/v1.36.0/staging/src/k8s.io/component-helpers/node/util/sysctl/sysctl.go>
-pub const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("vm/overcommit_memory", "1"),
     ("vm/panic_on_oom", "0"),
     ("kernel/panic", "10"),
@@ -56,13 +60,12 @@ pub struct Node<'a> {
     kubelet: Foreground,
 }
 
-/// What is told to the kubelet beyond the usual.
-#[derive(Clone, Copy, Default)]
+/// How much room for images the kubelet finds.
+#[derive(Clone, Copy)]
 pub enum Disk {
-    /// There is room for images.
-    #[default]
+    /// Enough.
     Large,
-    /// There is so little that those that nobody uses have to go.
+    /// So little that images that nobody uses have to go.
     Small,
 }
 
@@ -73,10 +76,9 @@ impl<'a> Node<'a> {
     /// Where a daemon does not come up.
     pub fn start(shell: &'a Shell, sandbox_image: &str, archives: &[&Path]) -> Result<Self> {
         protect_settings()?;
-        for arguments in ["link add node type bridge", "addr add 10.98.0.1/24 dev node", "link set node up"] {
-            let arguments = arguments.split(' ');
-            read(cmd!(shell, "ip {arguments...}"))?;
-        }
+        read(cmd!(shell, "ip link add node type bridge"))?;
+        read(cmd!(shell, "ip addr add {ADDRESS}/24 dev node"))?;
+        read(cmd!(shell, "ip link set node up"))?;
         start_control_plane(shell)?;
         fs::create_dir_all("/etc/cni/net.d")?;
         fs::write("/etc/cni/net.d/pods.conflist", NETWORK)?;
@@ -84,7 +86,7 @@ impl<'a> Node<'a> {
         for archive in archives {
             import(shell, archive)?;
         }
-        let kubelet = start_kubelet(shell, Disk::default())?;
+        let kubelet = start_kubelet(shell, Disk::Large)?;
         Ok(Self { shell, containerd, kubelet })
     }
 

@@ -1,13 +1,13 @@
 //! What a cluster may ask of a pod: little right, a user namespace, another runtime; and what kubeadm asks of the image.
 
-use crate::Cluster;
-use crate::life::{check_orphans, sleeper};
+use crate::life::{check_orphans, check_user, sleeper};
+use crate::{Cluster, sandboxes};
 use anyhow::{Context, Result, bail, ensure};
 use e2e::host::{Check, Scene};
 use e2e::images::REFERENCE;
 use e2e::pause;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::node::v1::RuntimeClass;
 use kube::api::{ListParams, LogParams};
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ const RESTRICTED: Check = Check {
     name: "in a namespace that is \"restricted\" a pod runs, and one that asks for more is refused",
     broken_by: &[],
 };
+const USER: Check = Check { name: "a pod's runAsUser replaces the image's user for the sandbox, too", broken_by: &[] };
 const CONTAINER: Check = Check {
     name: "in a namespace that is \"restricted\" it runs as a plain container, under runAsNonRoot",
     broken_by: &[],
@@ -29,6 +30,9 @@ const PLACES: [(&str, &str, &str); 3] = [
     (", with crun", "crun", r#"{"runtimeClassName": "crun"}"#),
     (", with crun in a user namespace", "crun-mapped", r#"{"hostUsers": false, "runtimeClassName": "crun"}"#),
 ];
+
+/// A user that is not the image's.
+const OTHER_USER: u32 = 1000;
 
 /// What kubeadm's job is called, and where it runs.
 const JOB: &str = "upgrade-health-check";
@@ -66,20 +70,21 @@ fn check_restricted(cluster: &Cluster, scene: &mut Scene) -> Result<()> {
     let kubernetes = &cluster.kubernetes;
     let labels = json!({ "pod-security.kubernetes.io/enforce": "restricted" });
     kubernetes.create(&kubernetes.all::<Namespace>(), json!({ "metadata": { "name": NAME, "labels": labels } }))?;
-    let accounts = kubernetes.of::<ServiceAccount>(NAME);
-    kubernetes.wait("there is a service account", || Ok(kubernetes.ask(accounts.get_opt("default"))?.is_some()))?;
+    kubernetes.wait_for_account(NAME)?;
     let pods = kubernetes.of::<Pod>(NAME);
     let run = |name: &str, spec: Value| {
         kubernetes.create(&pods, json!({ "metadata": { "name": name }, "spec": spec }))?;
         kubernetes.wait_until_ready(&pods, name)
     };
-    let checked = run("other", restricted(json!(1000))).and_then(|()| {
+    let checked = run("other", restricted(json!(OTHER_USER))).and_then(|()| {
         let Err(refusal) = run("root", sleeper()) else { bail!("the one that asks for more runs") };
         let refusal = format!("{refusal:#}");
         ensure!(refusal.contains("violates PodSecurity"), "the other one is refused for something else: {refusal}");
         Ok(())
     });
     scene.check(&RESTRICTED, checked);
+    let sandbox = sandboxes::of("other")?.context("the pod has no sandbox")?;
+    scene.check(&USER, check_user(&sandbox, OTHER_USER));
 
     let mut plain = restricted(Value::Null);
     plain["containers"][0]["image"] = REFERENCE.into();
@@ -94,8 +99,7 @@ fn check_restricted(cluster: &Cluster, scene: &mut Scene) -> Result<()> {
 /// <https://github.com/kubernetes/kubernetes/blob/v1.36.0/cmd/kubeadm/app/phases/upgrade/health.go#L145-L182>.
 fn check_upgrade(cluster: &Cluster) -> Result<()> {
     let kubernetes = &cluster.kubernetes;
-    let accounts = kubernetes.of::<ServiceAccount>(SYSTEM);
-    kubernetes.wait("there is a service account", || Ok(kubernetes.ask(accounts.get_opt("default"))?.is_some()))?;
+    kubernetes.wait_for_account(SYSTEM)?;
     let jobs = kubernetes.of::<Job>(SYSTEM);
     let spec = json!({
         "restartPolicy": "Never",

@@ -7,6 +7,8 @@ use e2e::hosts::cri::{
     PodSandboxStatusResponse,
 };
 use serde_json::Value;
+use std::fs;
+use std::path::Path;
 
 /// A sandbox that runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +19,17 @@ pub struct Sandbox {
     pub id: String,
     /// The number of its process.
     pub pid: i32,
+}
+
+impl Sandbox {
+    /// Checks that its process runs this program.
+    ///
+    /// # Errors
+    /// Where it is another one.
+    pub fn check_program(&self, program: &Path) -> Result<()> {
+        let is_this = fs::read(format!("/proc/{}/exe", self.pid))? == fs::read(program)?;
+        is_this.then_some(()).with_context(|| format!("the sandbox of {} runs another program", self.pod))
+    }
 }
 
 /// How many sandboxes there are, those that have ended among them.

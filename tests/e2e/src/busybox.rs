@@ -26,8 +26,16 @@ pub const MAKE_ORPHANS: [&str; 5] =
 pub fn pack() -> Result<&'static str> {
     let archive = "/tmp/busybox.tar";
     let config = json!({ "Cmd": ["/bin/busybox", "sleep", "3600"], "Env": ["PATH=/bin"], "StopSignal": "SIGKILL" });
-    let program = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter().find(|path| path.exists());
-    let program = program.context("busybox is not where Debian puts it")?;
+    let program = program()?;
     archive::write(Path::new(archive), BUSYBOX, &config, &[("bin/busybox", program), ("bin/sleep", program)])?;
     Ok(archive)
+}
+
+/// Where it is on this machine.
+///
+/// # Errors
+/// Where it is not.
+pub fn program() -> Result<&'static Path> {
+    let program = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter().find(|path| path.exists());
+    program.context("busybox is not where Debian puts it")
 }

@@ -16,8 +16,8 @@ const HOST: &str = "host";
 const CHECKS: &str = "checks";
 const STAND_INS: &str = "stand-ins";
 
-/// Stands where a host was not run.
-const NONE: &str = "–";
+/// Stands where a host was not run, or nothing was measured.
+pub const NONE: &str = "–";
 
 /// A host that was run: what the table says of it.
 pub struct Row {

@@ -57,6 +57,8 @@ pub struct Findings {
     pub figures: Vec<Vec<String>>,
     /// Why the checks ended early, if they did.
     pub error: Option<String>,
+    /// What the visit has changed on the machine, which must be nothing.
+    pub changes: Vec<String>,
 }
 
 /// What came of the checks that another program ran.
@@ -139,7 +141,8 @@ impl Host {
         let Scene { verdicts, notes, figures, .. } = scene;
         let versions = self.version.iter().map(|command| version(shell, command)).collect::<Result<Vec<_>>>()?;
         let version = versions.join(" and ");
-        Ok(Findings { version, verdicts, notes, figures, error: result.err().map(|error| format!("{error:#}")) })
+        let error = result.err().map(|error| format!("{error:#}"));
+        Ok(Findings { version, verdicts, notes, figures, error, changes: Vec::new() })
     }
 }
 
@@ -157,13 +160,19 @@ fn version(shell: &Shell, command: &[&str]) -> Result<String> {
 }
 
 impl Findings {
+    /// What must not be, whatever was checked.
+    fn troubles(&self) -> impl Iterator<Item = String> {
+        let changes = self.changes.iter().map(|change| format!("the machine is not as it was: {change}"));
+        self.error.iter().cloned().chain(changes)
+    }
+
     /// What is wrong with the image, which must pass every check.
     pub fn judge_image(&self) -> Vec<String> {
         let failed = self.verdicts.iter().filter_map(|Verdict { check, failure, .. }| {
             let failure = failure.as_ref()?;
             Some(format!("{check}: {failure}"))
         });
-        let mut wrong: Vec<_> = failed.chain(self.error.clone()).collect();
+        let mut wrong: Vec<_> = failed.chain(self.troubles()).collect();
         if self.verdicts.is_empty() {
             wrong.push("nothing was checked".into());
         }
@@ -172,7 +181,7 @@ impl Findings {
 
     /// What is wrong with how a stand-in fared: it must fail the checks that it should break, and no others.
     pub fn judge_stand_in(&self, mutant: &Mutant) -> Vec<String> {
-        let mut wrong: Vec<_> = self.error.iter().cloned().collect();
+        let mut wrong: Vec<_> = self.troubles().collect();
         let mut broke_some = false;
         for Verdict { check, broken_by, failure } in &self.verdicts {
             let should_fail = broken_by.iter().any(|name| name == mutant.name);

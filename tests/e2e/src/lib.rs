@@ -8,6 +8,7 @@ pub mod golden;
 pub mod host;
 pub mod hosts;
 pub mod images;
+pub mod machine;
 pub mod pause;
 pub mod sandbox;
 pub mod visit;

@@ -38,7 +38,8 @@ struct Arguments {
     /// Measure this pause program too, where a host measures
     #[arg(long, value_name = "PATH", value_parser = existing_file)]
     against: Option<PathBuf>,
-    /// Take the hosts' versions and how many checks they have, as they are now, for right
+    /// Take the hosts' versions and how many checks they have, as they are now, for right; with --against, what was
+    /// measured, too
     #[arg(long)]
     bless: bool,
 }
@@ -102,18 +103,23 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             wrong.extend(escapes.iter().map(|what| format!("{}, stand-in \"{}\": {what}", host.name, mutant.name)));
         }
         notes.extend(findings.notes.iter().map(|note| format!("{}: {note}", host.name)));
-        if !findings.figures.is_empty() {
-            figures = findings.figures;
-        }
         let passed = findings.verdicts.iter().filter(|verdict| verdict.failure.is_none()).count();
         let (version, checks) = (findings.version, findings.verdicts.len());
         let stand_ins = format!("{caught} of {}", stand_ins.len());
         let seconds = format!("{:.1}", begin.elapsed().as_secs_f64());
+        if host.name == cluster::HOST.name {
+            figures = findings.figures;
+            figures.push(vec!["the run, with both stand-ins, s".into(), seconds.clone()]);
+        }
         table.push([host.name, &version, &format!("{passed} of {checks}"), &stand_ins, &seconds]);
         rows.push(Row { host, version, checks, stand_ins });
     }
 
     say!("\n{table}");
+    let figures = cluster::table(&figures);
+    if is_there {
+        say!("\n{figures}");
+    }
     if !arguments.bless {
         let (differences, news) = golden.compare(&rows);
         wrong.extend(differences);
@@ -125,8 +131,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
     if arguments.bless {
         golden.bless(&rows, hosts::all())?;
-        if !figures.is_empty() {
-            cluster::bless(&shell.current_dir(), &figures)?;
+        if arguments.against.is_some() {
+            figures.write(&shell.current_dir().join(cluster::FIGURES))?;
         }
     }
     Ok(())

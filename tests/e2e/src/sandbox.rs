@@ -303,6 +303,50 @@ fn is_unified() -> Result<bool> {
     Ok(Process::myself()?.cgroups()?.0.iter().all(|hierarchy| hierarchy.hierarchy == 0))
 }
 
+/// The cgroup in which sandboxes have theirs, in each hierarchy.
+fn parents() -> Result<Vec<PathBuf>> {
+    let unified = is_unified()?;
+    let this = Process::myself()?;
+    let mounts = this.mountinfo()?.0;
+    let mut parents = Vec::new();
+    for hierarchy in this.cgroups()? {
+        let names = |key: &String| hierarchy.controllers.iter().any(|controller| controller == key);
+        let is_its = |mount: &&procfs::process::MountInfo| match hierarchy.hierarchy {
+            0 => mount.fs_type == "cgroup2",
+            _ => {
+                mount.fs_type == "cgroup"
+                    && mount.super_options.iter().any(|(key, value)| match value {
+                        Some(value) => names(&format!("{key}={value}")),
+                        None => names(key),
+                    })
+            }
+        };
+        let Some(mount) = mounts.iter().find(is_its) else { continue };
+        let own = if unified { "" } else { hierarchy.pathname.trim_start_matches('/') };
+        parents.push(mount.mount_point.join(own));
+    }
+    Ok(parents)
+}
+
+/// The cgroups of sandboxes whose keeper was killed, or could not remove them.
+///
+/// # Errors
+/// Where they can't be listed.
+pub fn stale_cgroups() -> Result<Vec<PathBuf>> {
+    let mut stale = Vec::new();
+    for parent in parents()? {
+        for entry in fs::read_dir(parent)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let keeper = name.to_str().and_then(|name| name.strip_prefix(CGROUP));
+            if keeper.is_some_and(|keeper| !Path::new("/proc").join(keeper).exists()) {
+                stale.push(entry.path());
+            }
+        }
+    }
+    Ok(stale)
+}
+
 /// A cgroup in each hierarchy.
 struct Cgroups(Vec<PathBuf>);
 
@@ -311,25 +355,12 @@ impl Cgroups {
     /// processes has no controllers for its children, the root alone excepted.
     fn create() -> Result<Self> {
         let unified = is_unified()?;
-        let this = Process::myself()?;
-        let mounts = this.mountinfo()?.0;
+        for stale in stale_cgroups()? {
+            // Another keeper may be doing the same.
+            let _ = remove(&stale);
+        }
         let mut folders = Self(Vec::new());
-        for hierarchy in this.cgroups()? {
-            let names = |key: &String| hierarchy.controllers.iter().any(|controller| controller == key);
-            let is_its = |mount: &&procfs::process::MountInfo| match hierarchy.hierarchy {
-                0 => mount.fs_type == "cgroup2",
-                _ => {
-                    mount.fs_type == "cgroup"
-                        && mount.super_options.iter().any(|(key, value)| match value {
-                            Some(value) => names(&format!("{key}={value}")),
-                            None => names(key),
-                        })
-                }
-            };
-            let Some(mount) = mounts.iter().find(is_its) else { continue };
-            let own = if unified { "" } else { hierarchy.pathname.trim_start_matches('/') };
-            let parent = mount.mount_point.join(own);
-            remove_stale(&parent)?;
+        for parent in parents()? {
             let folder = parent.join(format!("{CGROUP}{}", std::process::id()));
             fs::create_dir(&folder).with_context(|| format!("can't make the cgroup {}", folder.display()))?;
             // A new cpuset of version 1 is empty and takes no process.
@@ -358,19 +389,6 @@ impl Drop for Cgroups {
             }
         }
     }
-}
-
-/// Removes what a keeper that was killed left behind.
-fn remove_stale(parent: &Path) -> Result<()> {
-    for entry in fs::read_dir(parent)? {
-        let entry = entry?;
-        let keeper = entry.file_name().to_string_lossy().strip_prefix(CGROUP).map(|pid| Path::new("/proc").join(pid));
-        if keeper.is_some_and(|keeper| !keeper.exists()) {
-            // Another keeper may be doing the same.
-            let _ = remove(&entry.path());
-        }
-    }
-    Ok(())
 }
 
 /// Removes a cgroup and those below it. No process is in them any more, but the kernel may not be through.

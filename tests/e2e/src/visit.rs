@@ -2,6 +2,7 @@
 
 use crate::host::{Findings, Host};
 use crate::hosts;
+use crate::machine::Machine;
 use crate::sandbox::{self, Shown};
 use anyhow::{Context, Result, bail};
 use harness::wait;
@@ -27,8 +28,12 @@ const PATIENCE: u64 = 10;
 /// # Errors
 /// Where the sandbox can't be made, or the checks end in the middle.
 pub fn visit(shell: &Shell, root: &Path, shown: &Shown, host: &Host, archive: &Path) -> Result<Findings> {
+    let before = Machine::look()?;
     let output = sandbox::read(shell, root, shown, &[VISITOR.as_ref(), OsStr::new(host.name), archive.as_os_str()])?;
-    serde_json::from_str(&output).with_context(|| format!("the checks of {} ended in the middle", host.name))
+    let findings: Result<Findings, _> = serde_json::from_str(&output);
+    let mut findings = findings.with_context(|| format!("the checks of {} ended in the middle", host.name))?;
+    findings.changes = Machine::look()?.changes_since(&before);
+    Ok(findings)
 }
 
 /// Becomes a visitor, where this executable was started as one. Does not return then.

@@ -32,6 +32,19 @@ impl Mutant {
     pub fn file_name(&self) -> String {
         self.name.replace(' ', "-")
     }
+
+    /// Where its binary is, once it is built for this machine.
+    pub fn binary(&self, repository: &Path) -> PathBuf {
+        binary(repository, &self.file_name())
+    }
+}
+
+/// Where changed programs are.
+const FOLDER: &str = "target/mutants";
+
+/// Where the binary of one of that name is.
+fn binary(repository: &Path, name: &str) -> PathBuf {
+    repository.join(FOLDER).join(format!("{name}.pause"))
 }
 
 /// Builds a mutant for this machine. Returns where the binary is.
@@ -68,7 +81,7 @@ pub fn build_changed(
     change: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Result<PathBuf, Refused>> {
     let repository = shell.current_dir();
-    let mutants = repository.join("target/mutants");
+    let mutants = repository.join(FOLDER);
     fs::create_dir_all(&mutants)?;
     // All are built in one folder, and another command may be building one.
     let turn = File::create(mutants.join("lock"))?;
@@ -90,7 +103,7 @@ pub fn build_changed(
     }
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
     // Or it may be running this very one: its file changes at once.
-    let (new, binary) = (folder.join("pause"), mutants.join(format!("{name}.pause")));
+    let (new, binary) = (folder.join("pause"), binary(&repository, name));
     fs::copy(mutants.join(format!("build/{host}/release/pause")), &new)?;
     fs::rename(new, &binary)?;
     Ok(Ok(binary))

@@ -56,7 +56,27 @@ impl Client {
         Q: Message + 'static,
         A: Message + Default + 'static,
     {
-        let path = format!("/runtime.v1.RuntimeService/{method}").parse()?;
+        self.ask_service("RuntimeService", method, request)
+    }
+
+    /// Calls a method of the image service.
+    ///
+    /// # Errors
+    /// Where the runtime says so.
+    pub fn ask_images<Q, A>(&self, method: &str, request: Q) -> Result<A>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        self.ask_service("ImageService", method, request)
+    }
+
+    fn ask_service<Q, A>(&self, service: &str, method: &str, request: Q) -> Result<A>
+    where
+        Q: Message + 'static,
+        A: Message + Default + 'static,
+    {
+        let path = format!("/runtime.v1.{service}/{method}").parse()?;
         let mut grpc = Grpc::new(self.channel.clone());
         let answer = self.tokio.block_on(async {
             grpc.ready().await?;
@@ -253,6 +273,28 @@ pub struct ListPodSandboxResponse {
 pub struct StopPodSandboxRequest {
     #[prost(string, tag = "1")]
     pub pod_sandbox_id: String,
+}
+
+/// Of `ImageStatus` and of `RemoveImage`.
+#[derive(Clone, PartialEq, Message)]
+pub struct ImageRequest {
+    #[prost(message, optional, tag = "1")]
+    pub image: Option<ImageSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Image {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(bool, tag = "8")]
+    pub pinned: bool,
+}
+
+/// Without an image where there is none.
+#[derive(Clone, PartialEq, Message)]
+pub struct ImageStatusResponse {
+    #[prost(message, optional, tag = "1")]
+    pub image: Option<Image>,
 }
 
 /// The answer of methods that only succeed.
