@@ -134,11 +134,17 @@ fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
 
 /// Whether there is such a program in `PATH`, or such a file at an absolute path.
 pub fn exists(file: &str) -> bool {
-    if Path::new(file).is_absolute() {
-        return Path::new(file).exists();
-    }
-    let file = format!("{file}{}", std::env::consts::EXE_SUFFIX);
-    search_path().iter().any(|folder| folder.join(&file).exists())
+    find(file).is_some()
+}
+
+/// Where such a program is in `PATH`, or such a file at an absolute path.
+pub fn find(file: &str) -> Option<PathBuf> {
+    let name = format!("{file}{}", std::env::consts::EXE_SUFFIX);
+    let files = match Path::new(file).is_absolute() {
+        true => vec![file.into()],
+        false => search_path().iter().map(|folder| folder.join(&name)).collect(),
+    };
+    files.into_iter().find(|file| file.exists())
 }
 
 /// Where programs are. Debian's users do not have root's folders in their `PATH`, nor has root in what `sudo env`

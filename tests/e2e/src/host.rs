@@ -4,9 +4,9 @@ use crate::command;
 use anyhow::{Context, Result, bail};
 use mutants::Mutant;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use xshell::Shell;
-use xtask::note;
+use xtask::{needs, note};
 
 /// A container host.
 #[derive(Debug)]
@@ -19,6 +19,9 @@ pub struct Host {
     pub packages: &'static [(&'static str, &'static str)],
     /// The releases of Debian that lack it, and why.
     pub absent_from: &'static [(&'static str, &'static str)],
+    /// A program of each crate that the host needs and no Debian package brings, and the features that the crate is
+    /// installed with. Without them, the host is not run.
+    pub crates: &'static [(&'static str, &'static str)],
     /// The commands that print its version, or those of its programs.
     pub version: &'static [&'static [&'static str]],
     /// Comes to a verdict on each of its checks.
@@ -129,6 +132,17 @@ impl Host {
     /// Why a release of Debian lacks it, if it does: it ends a sentence that begins with the release.
     pub fn reason_to_skip(&self, release: &str) -> Option<&'static str> {
         self.absent_from.iter().find(|(name, _)| *name == release).map(|(_, why)| *why)
+    }
+
+    /// Which of its crates is not installed, and how one does that.
+    pub fn missing_crate(&self) -> Option<String> {
+        let (name, features) = self.crates.iter().find(|(name, _)| !needs::exists(name))?;
+        Some(format!("it is not installed; run `cargo install --locked --features {features} {name}`"))
+    }
+
+    /// What a sandbox is shown of its crates: the installed programs, each at a place below its root.
+    pub fn installed(&self) -> impl Iterator<Item = (PathBuf, String)> {
+        self.crates.iter().filter_map(|(name, _)| Some((needs::find(name)?, format!("usr/bin/{name}"))))
     }
 
     /// Runs its checks on an image, here and now.

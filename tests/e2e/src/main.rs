@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     platform::native()?;
     let name = arguments.release.clone().or_else(debian::of_this_machine);
-    let hosts = select(arguments, name.as_deref())?;
+    let (hosts, skipped) = select(arguments, name.as_deref())?;
     let golden = Golden::read(shell, name, arguments.bless)?;
     let is_there = hosts.iter().any(|host| host.name == cluster::HOST.name);
     if !is_there && (arguments.kubernetes.is_some() || arguments.against.is_some()) {
@@ -82,6 +82,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     if is_there {
         shown.push(cluster::build(&shell.current_dir())?);
     }
+    shown.extend(hosts.iter().flat_map(|host| host.installed()));
     let image = images::image(shell)?;
     let mut stand_ins = Vec::new();
     for mutant in [&NO_REAPING, &DEAF] {
@@ -116,6 +117,9 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
 
     say!("\n{table}");
+    if skipped > 0 {
+        say!("{skipped} skipped");
+    }
     let figures = cluster::table(&figures);
     if is_there {
         say!("\n{figures}");
@@ -138,22 +142,31 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The hosts that are to be run, as far as the release has them.
-fn select(arguments: &Arguments, release: Option<&str>) -> Result<Vec<&'static Host>> {
-    let reason = |host: &Host| release.and_then(|release| Some((release, host.reason_to_skip(release)?)));
+/// The hosts that are to be run, as far as the release has them and somebody has installed what no release has; and how
+/// many are not.
+fn select(arguments: &Arguments, release: Option<&str>) -> Result<(Vec<&'static Host>, usize)> {
+    let absent = |host: &Host| release.and_then(|release| Some(format!("{release} {}", host.reason_to_skip(release)?)));
     let chosen = &arguments.hosts;
-    if let Some((host, (release, why))) = chosen.iter().find_map(|host| Some((host, reason(host)?))) {
-        bail!(Misuse(format!("{}: {release} {why}; another release may do: --release trixie, say", host.title)));
-    }
-    let wanted: Vec<_> = if chosen.is_empty() { HOSTS.iter().collect() } else { chosen.clone() };
-    let mut hosts = Vec::new();
-    for host in hosts::all().filter(|host| wanted.iter().any(|one| one.name == host.name)) {
-        match reason(host) {
-            None => hosts.push(host),
-            Some((release, why)) => note!("skipped: {}: {release} {why}", host.title),
+    for host in chosen {
+        if let Some(reason) = absent(host) {
+            bail!(Misuse(format!("{}: {reason}; another release may do: --release trixie, say", host.title)));
+        }
+        if let Some(reason) = host.missing_crate() {
+            bail!(Misuse(format!("{}: {reason}", host.title)));
         }
     }
-    Ok(hosts)
+    let wanted: Vec<_> = if chosen.is_empty() { HOSTS.iter().collect() } else { chosen.clone() };
+    let (mut hosts, mut skipped) = (Vec::new(), 0);
+    for host in hosts::all().filter(|host| wanted.iter().any(|one| one.name == host.name)) {
+        match absent(host).or_else(|| host.missing_crate()) {
+            None => hosts.push(host),
+            Some(reason) => {
+                note!("skipped: {}: {reason}", host.title);
+                skipped += 1;
+            }
+        }
+    }
+    Ok((hosts, skipped))
 }
 
 /// Builds the commands that publish the image.

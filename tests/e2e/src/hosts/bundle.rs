@@ -1,4 +1,4 @@
-//! crun and runc: a bundle unpacked from the image, locked up as tightly as a runtime can.
+//! crun, runc and youki: a bundle unpacked from the image, locked up as tightly as a runtime can.
 
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{Foreground, read};
@@ -22,8 +22,9 @@ pub const CRUN: Host = Host {
     title: "crun",
     packages: &[("crun", "crun"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     absent_from: &[],
+    crates: &[],
     version: &[&["crun", "--version"]],
-    checks: |scene| checks(scene, "crun"),
+    checks: |scene| checks(scene, &Runtime { program: "crun", ..PLAIN }),
 };
 /// One row of the table.
 pub const RUNC: Host = Host {
@@ -31,9 +32,40 @@ pub const RUNC: Host = Host {
     title: "runc",
     packages: &[("runc", "runc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     absent_from: &[],
+    crates: &[],
     version: &[&["runc", "--version"]],
-    checks: |scene| checks(scene, "runc"),
+    checks: |scene| checks(scene, &Runtime { program: "runc", ..PLAIN }),
 };
+/// One row of the table.
+pub const YOUKI: Host = Host {
+    name: "youki",
+    title: "youki",
+    packages: &[("skopeo", "skopeo"), ("umoci", "umoci")],
+    absent_from: &[],
+    crates: &[("youki", "v1,v2,seccomp")],
+    version: &[&["youki", "--version"]],
+    checks: |scene| {
+        // What it calls: `container_init_process` in
+        // <https://github.com/youki-dev/youki/blob/v0.7.0/crates/libcontainer/src/process/init/process.rs>
+        let calls = &["sendmsg", "accept4", "recvfrom", "socket", "connect"];
+        // How it ends: `handle_foreground` in
+        // <https://github.com/youki-dev/youki/blob/v0.7.0/crates/youki/src/commands/run.rs>
+        checks(scene, &Runtime { program: "youki", calls, killed: (&KILLED, Signal::SIGKILL as i32) })
+    },
+};
+
+/// A runtime.
+struct Runtime {
+    /// The program.
+    program: &'static str,
+    /// What it calls once the filter is loaded, and the profile that ships does not allow.
+    calls: &'static [&'static str],
+    /// What its exit status is where the program was killed.
+    killed: (&'static Check, i32),
+}
+
+/// Most runtimes.
+const PLAIN: Runtime = Runtime { program: "", calls: &[], killed: (&KILL, 128 + Signal::SIGKILL as i32) };
 
 /// The tightest that it runs in.
 pub const LOCKED: Check = Check {
@@ -43,15 +75,20 @@ pub const LOCKED: Check = Check {
 /// It ends by itself on this signal, too.
 pub const INTERRUPT: Check = Check { name: "its exit status is 0 after SIGINT", broken_by: &[] };
 const KILL: Check = Check { name: "its exit status is 137 after SIGKILL", broken_by: &[] };
+const KILLED: Check = Check { name: "its exit status is SIGKILL's number after SIGKILL", broken_by: &[] };
 const LINKED: Check =
     Check { name: "the archive for an air-gapped node has it under a second name, which runs", broken_by: &[] };
 
 /// A call that the profile allows, and the program's exit status if it didn't.
 pub const MISSED: (&str, i32) = ("rt_sigaction", 2);
 
-fn checks(scene: &mut Scene, runtime: &str) -> Result<()> {
+fn checks(scene: &mut Scene, runtime: &Runtime) -> Result<()> {
+    let Runtime { program: runtime, calls, killed: (killed, status_if_killed) } = *runtime;
     let (shell, busybox) = (scene.shell, busybox::pack()?);
-    let profile: Profile = serde_json::from_slice(&fs::read(scene.archive.with_file_name(seccomp::FILE))?)?;
+    let mut profile: Profile = serde_json::from_slice(&fs::read(scene.archive.with_file_name(seccomp::FILE))?)?;
+    // The last of its rules is for a runtime that starts the program.
+    let start = profile.syscalls.last_mut().context("a profile has rules")?;
+    start.names.extend(calls.iter().map(|call| call.to_string()));
     unpack(shell, scene.archive, REFERENCE, "pause")?;
     unpack(shell, Path::new(busybox), BUSYBOX, "busybox")?;
     let (missed, expected) = MISSED;
@@ -86,7 +123,7 @@ fn checks(scene: &mut Scene, runtime: &str) -> Result<()> {
     }
 
     for (check, id, signal, expected) in
-        [(&INTERRUPT, "interrupted", Signal::SIGINT, 0), (&KILL, "killed", Signal::SIGKILL, 137)]
+        [(&INTERRUPT, "interrupted", Signal::SIGINT, 0), (killed, "killed", Signal::SIGKILL, status_if_killed)]
     {
         let (mut container, pid) = run(shell, runtime, "pause", id)?;
         pause::wait_until_ready(pid)?;
@@ -143,6 +180,11 @@ pub fn lock_up(config: &mut Value, profile: &Profile) {
 /// Puts a container into the PID namespace of process `pause`.
 fn join(config: &mut Value, pause: i32) {
     config["process"]["terminal"] = json!(false);
+    // youki looks for itself in /proc to mount it, and another namespace's /proc has it under another number:
+    // <https://github.com/youki-dev/youki/blob/v0.7.0/crates/libcontainer/src/rootfs/mount.rs>
+    if let Some(mounts) = config["mounts"].as_array_mut() {
+        mounts.retain(|mount| mount["type"] != "cgroup");
+    }
     for namespace in config["linux"]["namespaces"].as_array_mut().into_iter().flatten() {
         if namespace["type"] == "pid" {
             namespace["path"] = json!(format!("/proc/{pause}/ns/pid"));
@@ -157,6 +199,12 @@ fn run(shell: &Shell, runtime: &str, bundle: &str, id: &'static str) -> Result<(
     let pid_file = shell.current_dir().join(format!("{id}.pid"));
     let container = Foreground::start(cmd!(shell, "{runtime} run --bundle {bundle} --pid-file {pid_file} {id}"), id)?;
     let pid = container.pid(&pid_file)?;
+    // youki takes no signal for a container that it has not yet noted down as running.
+    let is_running = || {
+        let state = cmd!(shell, "{runtime} state {id}").quiet().ignore_stderr().read().unwrap_or_default();
+        serde_json::from_str::<Value>(&state).is_ok_and(|state| state["status"] == "running")
+    };
+    container.wait_until_up(is_running)?;
     Ok((container, pid))
 }
 

@@ -30,6 +30,7 @@ pub const HOST: Host = Host {
         ("bookworm", "has a containerd that speaks to no kubelet of today"),
         ("trixie", "has a containerd that speaks to no kubelet of today"),
     ],
+    crates: &[],
     version: &[&["/opt/kubernetes/kubelet", "--version"], &["containerd", "--version"]],
     checks,
 };

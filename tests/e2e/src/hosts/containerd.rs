@@ -29,6 +29,7 @@ pub const HOST: Host = Host {
     title: "containerd, with its CRI",
     packages: &[("containerd", "containerd"), ("runc", "runc"), ("/usr/lib/cni/bridge", "containernetworking-plugins")],
     absent_from: &[],
+    crates: &[],
     version: &[&["containerd", "--version"]],
     checks,
 };

@@ -22,6 +22,7 @@ pub const HOST: Host = Host {
     title: "Docker",
     packages: &[("dockerd", "docker.io"), ("runc", "runc"), ("nginx", "nginx-light")],
     absent_from: &[],
+    crates: &[],
     version: &[&["dockerd", "--version"]],
     checks,
 };

@@ -27,6 +27,7 @@ pub const HOST: Host = Host {
     title: "gVisor",
     packages: &[("runsc", "runsc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     absent_from: &[("sid", "has a runsc that panics, whatever it runs")],
+    crates: &[],
     version: &[&["runsc", "--version"]],
     checks,
 };

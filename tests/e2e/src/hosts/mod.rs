@@ -18,6 +18,7 @@ use anyhow::{Result, bail};
 pub static HOSTS: &[Host] = &[
     bundle::CRUN,
     bundle::RUNC,
+    bundle::YOUKI,
     gvisor::HOST,
     rootfs::NSPAWN,
     rootfs::BUBBLEWRAP,

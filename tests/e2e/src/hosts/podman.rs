@@ -19,6 +19,7 @@ pub const HOST: Host = Host {
     title: "podman",
     packages: PACKAGES,
     absent_from: &[],
+    crates: &[],
     version: &[&["podman", "--version"]],
     checks,
 };
@@ -29,6 +30,7 @@ pub const ROOTLESS: Host = Host {
     title: "podman, rootless",
     packages: &[PACKAGES[0], PACKAGES[1], PACKAGES[2], ("newuidmap", "uidmap"), ("skopeo", "skopeo")],
     absent_from: &[],
+    crates: &[],
     version: &[&["podman", "--version"]],
     checks: check_rootless,
 };

@@ -30,6 +30,7 @@ pub const HOST: Host = Host {
         ("skopeo", "skopeo"),
     ],
     absent_from: &[],
+    crates: &[],
     version: &[&["docker-registry", "--version"]],
     checks,
 };

@@ -28,6 +28,7 @@ pub const NSPAWN: Host = Host {
         ("umoci", "umoci"),
     ],
     absent_from: &[],
+    crates: &[],
     version: &[&["systemd-nspawn", "--version"]],
     checks: |scene| checks(scene, &Nspawn),
 };
@@ -37,6 +38,7 @@ pub const BUBBLEWRAP: Host = Host {
     title: "bubblewrap",
     packages: &[("bwrap", "bubblewrap"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     absent_from: &[],
+    crates: &[],
     version: &[&["bwrap", "--version"]],
     checks: |scene| checks(scene, &Bubblewrap),
 };
@@ -46,6 +48,7 @@ pub const LXC: Host = Host {
     title: "LXC",
     packages: &[("lxc-start", "lxc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
     absent_from: &[],
+    crates: &[],
     version: &[&["lxc-start", "--version"]],
     checks: |scene| checks(scene, &Lxc),
 };

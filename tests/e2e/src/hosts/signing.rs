@@ -17,6 +17,7 @@ pub const HOST: Host = Host {
     title: "oras and cosign, with a registry",
     packages: &[("oras", "oras"), ("cosign", "cosign"), ("docker-registry", "docker-registry")],
     absent_from: &[("bullseye", NOT_PACKAGED), ("bookworm", NOT_PACKAGED)],
+    crates: &[],
     // Debian's cosign does not know its own version.
     version: &[&["oras", "version"], &["dpkg-query", "--show", "cosign"]],
     checks,
