@@ -176,7 +176,7 @@ fn version(shell: &Shell, command: &[&str]) -> Result<String> {
 impl Findings {
     /// What must not be, whatever was checked.
     fn troubles(&self) -> impl Iterator<Item = String> {
-        let changes = self.changes.iter().map(|change| format!("the machine is not as it was: {change}"));
+        let changes = self.changes.iter().map(|change| format!("if nobody else has, this has changed the machine: {change}"));
         self.error.iter().cloned().chain(changes)
     }
 
