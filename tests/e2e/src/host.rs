@@ -176,7 +176,8 @@ fn version(shell: &Shell, command: &[&str]) -> Result<String> {
 impl Findings {
     /// What must not be, whatever was checked.
     fn troubles(&self) -> impl Iterator<Item = String> {
-        let changes = self.changes.iter().map(|change| format!("if nobody else has, this has changed the machine: {change}"));
+        let changes =
+            self.changes.iter().map(|change| format!("if nobody else has, this has changed the machine: {change}"));
         self.error.iter().cloned().chain(changes)
     }
 
