@@ -1,9 +1,10 @@
 //! Which images the kubelet's garbage collection takes, and which containerd's setting of the sandbox image keeps.
 
 use crate::Cluster;
-use crate::node::{self, COLLECTION, Disk, SOCKET};
+use crate::node::{self, COLLECTION, Disk};
 use anyhow::{Context, Result, ensure};
 use e2e::host::{Check, Scene};
+use e2e::hosts::containerd::SOCKET;
 use e2e::hosts::cri::{Client, Done, Image, ImageRequest, ImageSpec, ImageStatusResponse};
 use e2e::images::REFERENCE;
 use e2e::{archive, command};

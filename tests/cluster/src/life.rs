@@ -1,13 +1,14 @@
 //! What becomes of a pod while its sandbox lives, dies, and outlives the daemons.
 
 use crate::kubernetes;
-use crate::node::{Disk, SOCKET};
+use crate::node::Disk;
 use crate::sandboxes::{self, Sandbox};
 use crate::{Cluster, figures, node};
 use anyhow::{Context, Result, ensure};
 use e2e::busybox::BUSYBOX;
 use e2e::command;
 use e2e::host::{Check, Scene};
+use e2e::hosts::containerd::SOCKET;
 use e2e::hosts::cri::{Client, ExecSyncRequest, ExecSyncResponse};
 use e2e::images::REFERENCE;
 use e2e::pause;

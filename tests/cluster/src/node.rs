@@ -1,9 +1,9 @@
 //! The machine of the cluster: the control plane, the kubelet and containerd, and what they are told.
 
-use crate::sandboxes;
 use anyhow::{Context, Result};
 use e2e::command::{self, Foreground, read};
 use e2e::hosts::cluster::KUBERNETES;
+use e2e::hosts::containerd::{self, SOCKET};
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
 use std::fs;
@@ -19,9 +19,6 @@ const ADDRESS: &str = "10.98.0.1";
 
 /// The configuration of whoever may do everything.
 pub const ADMINISTRATOR: &str = "/tmp/administrator.yaml";
-
-/// The socket of containerd.
-pub const SOCKET: &str = "/run/containerd/containerd.sock";
 
 /// How long the kubelet may take until it collects what nobody needs: it looks once a minute.
 pub const COLLECTION: Duration = Duration::from_secs(150);
@@ -48,6 +45,15 @@ const NETWORK: &str = r#"{
         "type": "bridge", "bridge": "pods", "ipam": { "type": "host-local", "subnet": "10.99.0.0/24" }
     }]
 }"#;
+
+/// The runtimes that a pod may name.
+const RUNTIMES: &str = "[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+runtime_type = 'io.containerd.runc.v2'
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun]
+runtime_type = 'io.containerd.runc.v2'
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun.options]
+BinaryName = 'crun'
+";
 
 /// Who may do what: the administrator everything, the kubelet what a node's may.
 const TOKENS: &str =
@@ -82,7 +88,7 @@ impl<'a> Node<'a> {
         start_control_plane(shell)?;
         fs::create_dir_all("/etc/cni/net.d")?;
         fs::write("/etc/cni/net.d/pods.conflist", NETWORK)?;
-        let containerd = start_containerd(shell, sandbox_image)?;
+        let containerd = containerd::start_version_2(shell, sandbox_image, RUNTIMES)?;
         for archive in archives {
             import(shell, archive)?;
         }
@@ -96,7 +102,7 @@ impl<'a> Node<'a> {
     /// Where it does not come up.
     pub fn restart_containerd(&mut self, signal: Signal, sandbox_image: &str) -> Result<()> {
         self.containerd.end(signal)?;
-        self.containerd = start_containerd(self.shell, sandbox_image)?;
+        self.containerd = containerd::start_version_2(self.shell, sandbox_image, RUNTIMES)?;
         Ok(())
     }
 
@@ -192,32 +198,6 @@ users: [{{name: {user}, user: {{token: {user}}}}}]
     );
     Foreground::start(scheduler, "kube-scheduler")?;
     Ok(())
-}
-
-/// Starts containerd with its own setting of the sandbox image.
-fn start_containerd(shell: &Shell, sandbox_image: &str) -> Result<Foreground> {
-    // Lowering a score needs CAP_SYS_RESOURCE, which a virtual machine's root may lack.
-    let content = format!(
-        "version = 3
-[plugins.'io.containerd.cri.v1.images'.pinned_images]
-sandbox = '{sandbox_image}'
-[plugins.'io.containerd.cri.v1.runtime']
-restrict_oom_score_adj = true
-[plugins.'io.containerd.cri.v1.runtime'.cni]
-bin_dirs = ['/usr/lib/cni']
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
-runtime_type = 'io.containerd.runc.v2'
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun]
-runtime_type = 'io.containerd.runc.v2'
-[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.crun.options]
-BinaryName = 'crun'
-"
-    );
-    fs::write("/etc/containerd/config.toml", content)?;
-    let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
-    // It serves others before it serves Kubernetes.
-    daemon.wait_until_up(|| sandboxes::count().is_ok())?;
-    Ok(daemon)
 }
 
 /// Starts the kubelet.

@@ -1,7 +1,7 @@
 //! The sandboxes of pods, as containerd knows them.
 
-use crate::node::SOCKET;
 use anyhow::{Context, Result};
+use e2e::hosts::containerd::SOCKET;
 use e2e::hosts::cri::{
     Client, ListPodSandboxRequest, ListPodSandboxResponse, PodSandboxState, PodSandboxStatusRequest,
     PodSandboxStatusResponse,

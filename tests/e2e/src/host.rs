@@ -2,11 +2,14 @@
 
 use crate::command;
 use anyhow::{Context, Result, bail};
-use mutants::Mutant;
+use mutants::{DEAF, Mutant, NO_REAPING};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use xshell::Shell;
 use xtask::{needs, note};
+
+/// The stand-ins that nearly every host knows from the image.
+pub const STAND_INS: &[&Mutant] = &[&NO_REAPING, &DEAF];
 
 /// A container host.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct Host {
     pub crates: &'static [(&'static str, &'static str)],
     /// The commands that print its version, or those of its programs.
     pub version: &'static [&'static [&'static str]],
+    /// The stand-ins that it must know from the image.
+    pub stand_ins: &'static [&'static Mutant],
     /// Comes to a verdict on each of its checks.
     pub checks: fn(&mut Scene) -> Result<()>,
 }

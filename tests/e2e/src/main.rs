@@ -2,15 +2,15 @@
 //!
 //! Every host runs its checks three times, each time in a sandbox of its own: with the image, which must pass
 //! them all, and with two stand-ins that are wrong on purpose, which must fail those that they should break
-//! and no others.
+//! and no others. For critest that is one.
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::golden::{Golden, Row};
 use e2e::host::Host;
-use e2e::hosts::{self, HOSTS, cluster};
+use e2e::hosts::{self, HOSTS, cluster, critest};
 use e2e::visit::{self, visit};
 use e2e::{busybox, debian, images, sandbox};
-use mutants::{DEAF, NO_REAPING};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -35,7 +35,10 @@ struct Arguments {
     /// [default: in PATH]
     #[arg(long, value_name = "FOLDER", value_parser = folder)]
     kubernetes: Option<PathBuf>,
-    /// Measure this pause program too, where a host measures
+    /// The program critest, for `--host critest`
+    #[arg(long, value_name = "FILE", value_parser = critest::parse)]
+    critest: Option<PathBuf>,
+    /// Measure this pause program too, where a host measures, and compare with it, where a host compares
     #[arg(long, value_name = "PATH", value_parser = existing_file)]
     against: Option<PathBuf>,
     /// Take the hosts' versions and how many checks they have, as they are now, for right; with --against, what was
@@ -64,14 +67,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let name = arguments.release.clone().or_else(debian::of_this_machine);
     let (hosts, skipped) = select(arguments, name.as_deref())?;
     let golden = Golden::read(shell, name, arguments.bless)?;
-    let is_there = hosts.iter().any(|host| host.name == cluster::HOST.name);
-    if !is_there && (arguments.kubernetes.is_some() || arguments.against.is_some()) {
-        bail!(Misuse("--kubernetes and --against are for --host cluster".into()));
-    }
-    let mut shown = match is_there {
-        true => cluster::shown(arguments.kubernetes.as_deref(), arguments.against.as_deref())?,
-        false => Vec::new(),
-    };
+    let mut shown = shown(arguments, &hosts)?;
     needs(shell, arguments, &hosts).provide(shell)?;
     let root = match &arguments.release {
         Some(release) => debian::root(shell, release)?,
@@ -79,17 +75,19 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     };
     // In a sandbox, without a network, there is nothing left to build.
     publish(shell)?;
-    if is_there {
+    if is_among(&hosts, &cluster::HOST) {
         shown.push(cluster::build(&shell.current_dir())?);
     }
     shown.extend(hosts.iter().flat_map(|host| host.installed()));
     let image = images::image(shell)?;
-    let mut stand_ins = Vec::new();
-    for mutant in [&NO_REAPING, &DEAF] {
-        stand_ins.push((mutant, images::stand_in(shell, mutant)?));
+    let mut stand_ins = BTreeMap::new();
+    for mutant in hosts.iter().flat_map(|host| host.stand_ins) {
+        if !stand_ins.contains_key(mutant.name) {
+            stand_ins.insert(mutant.name, images::stand_in(shell, mutant)?);
+        }
     }
 
-    let (mut rows, mut wrong, mut notes, mut figures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut wrong, mut notes, mut measured) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut table = Table::new(["host", "version", "checks passed", "stand-ins caught", "seconds"]);
     for host in hosts {
         let begin = Instant::now();
@@ -97,20 +95,23 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let findings = visit(shell, &root, &shown, host, &image)?;
         wrong.extend(findings.judge_image().iter().map(|what| format!("{}: {what}", host.name)));
         let mut caught = 0;
-        for (mutant, archive) in &stand_ins {
+        for mutant in host.stand_ins {
             note!("\n{}: the stand-in that is wrong on purpose: {}", host.name, mutant.name);
-            let escapes = visit(shell, &root, &shown, host, archive)?.judge_stand_in(mutant);
+            let escapes = visit(shell, &root, &shown, host, &stand_ins[mutant.name])?.judge_stand_in(mutant);
             caught += usize::from(escapes.is_empty());
             wrong.extend(escapes.iter().map(|what| format!("{}, stand-in \"{}\": {what}", host.name, mutant.name)));
         }
         notes.extend(findings.notes.iter().map(|note| format!("{}: {note}", host.name)));
         let passed = findings.verdicts.iter().filter(|verdict| verdict.failure.is_none()).count();
         let (version, checks) = (findings.version, findings.verdicts.len());
-        let stand_ins = format!("{caught} of {}", stand_ins.len());
+        let stand_ins = format!("{caught} of {}", host.stand_ins.len());
         let seconds = format!("{:.1}", begin.elapsed().as_secs_f64());
         if host.name == cluster::HOST.name {
-            figures = findings.figures;
+            let mut figures = findings.figures;
             figures.push(vec!["the run, with both stand-ins, s".into(), seconds.clone()]);
+            measured.push((cluster::FIGURES, cluster::table(&figures)));
+        } else if host.name == critest::HOST.name {
+            measured.push((critest::OUTCOMES, critest::table(findings.figures)));
         }
         table.push([host.name, &version, &format!("{passed} of {checks}"), &stand_ins, &seconds]);
         rows.push(Row { host, version, checks, stand_ins });
@@ -120,10 +121,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     if skipped > 0 {
         say!("{skipped} skipped");
     }
-    let figures = cluster::table(&figures);
-    if is_there {
-        say!("\n{figures}");
-    }
+    measured.iter().for_each(|(_, table)| say!("\n{table}"));
     if !arguments.bless {
         let (differences, news) = golden.compare(&rows);
         wrong.extend(differences);
@@ -136,7 +134,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     if arguments.bless {
         golden.bless(&rows, hosts::all())?;
         if arguments.against.is_some() {
-            figures.write(&shell.current_dir().join(cluster::FIGURES))?;
+            measured.iter().try_for_each(|(file, table)| table.write(&shell.current_dir().join(file)))?;
         }
     }
     Ok(())
@@ -149,7 +147,10 @@ fn select(arguments: &Arguments, release: Option<&str>) -> Result<(Vec<&'static 
     let chosen = &arguments.hosts;
     for host in chosen {
         if let Some(reason) = absent(host) {
-            bail!(Misuse(format!("{}: {reason}; another release may do: --release trixie, say", host.title)));
+            let other = ["trixie", "sid"].into_iter().find(|release| host.reason_to_skip(release).is_none());
+            let advice =
+                other.map(|release| format!("; another release does: --release {release}")).unwrap_or_default();
+            bail!(Misuse(format!("{}: {reason}{advice}", host.title)));
         }
         if let Some(reason) = host.missing_crate() {
             bail!(Misuse(format!("{}: {reason}", host.title)));
@@ -169,6 +170,36 @@ fn select(arguments: &Arguments, release: Option<&str>) -> Result<(Vec<&'static 
     Ok((hosts, skipped))
 }
 
+fn is_among(hosts: &[&Host], host: &Host) -> bool {
+    hosts.iter().any(|other| other.name == host.name)
+}
+
+/// What sandboxes are shown: the programs that hosts take and Debian has not.
+fn shown(arguments: &Arguments, hosts: &[&Host]) -> Result<Vec<(PathBuf, String)>> {
+    let Arguments { kubernetes, critest, against, .. } = arguments;
+    let (cluster, tested) = (is_among(hosts, &cluster::HOST), is_among(hosts, &critest::HOST));
+    for (option, is_given, is_wanted, of) in [
+        ("--kubernetes", kubernetes.is_some(), cluster, "--host cluster"),
+        ("--critest", critest.is_some(), tested, "--host critest"),
+        ("--against", against.is_some(), cluster || tested, "--host cluster and --host critest"),
+    ] {
+        if is_given && !is_wanted {
+            bail!(Misuse(format!("{option} is for {of}")));
+        }
+    }
+    let mut shown = Vec::new();
+    if cluster {
+        shown.extend(cluster::shown(kubernetes.as_deref(), against.as_deref())?);
+    }
+    if tested {
+        shown.extend(critest::shown(critest.as_deref(), against.as_deref())?);
+    }
+    // Both may have the program to compare with.
+    shown.sort();
+    shown.dedup();
+    Ok(shown)
+}
+
 /// Builds the commands that publish the image.
 fn publish(shell: &Shell) -> Result<()> {
     let manifest = shell.current_dir().join("Cargo.toml");
@@ -184,6 +215,10 @@ fn needs(shell: &Shell, arguments: &Arguments, hosts: &[&Host]) -> Needs {
     let mut command = String::from("cargo xtask e2e");
     arguments.hosts.iter().for_each(|host| command += &format!(" --host {}", host.name));
     arguments.release.iter().for_each(|release| command += &format!(" --release {release}"));
+    let Arguments { kubernetes, critest, against, .. } = arguments;
+    for (option, path) in [("--kubernetes", kubernetes), ("--critest", critest), ("--against", against)] {
+        path.iter().for_each(|path| command += &format!(" {option} {}", path.display()));
+    }
     if arguments.bless {
         command += " --bless";
     }

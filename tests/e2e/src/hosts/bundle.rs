@@ -2,7 +2,7 @@
 
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{Foreground, read};
-use crate::host::{Check, Host, Scene};
+use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::{LINK, REFERENCE};
 use crate::pause;
 use anyhow::{Context, Result};
@@ -24,6 +24,7 @@ pub const CRUN: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["crun", "--version"]],
+    stand_ins: STAND_INS,
     checks: |scene| checks(scene, &Runtime { program: "crun", ..PLAIN }),
 };
 /// One row of the table.
@@ -34,6 +35,7 @@ pub const RUNC: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["runc", "--version"]],
+    stand_ins: STAND_INS,
     checks: |scene| checks(scene, &Runtime { program: "runc", ..PLAIN }),
 };
 /// One row of the table.
@@ -44,6 +46,7 @@ pub const YOUKI: Host = Host {
     absent_from: &[],
     crates: &[("youki", "v1,v2,seccomp")],
     version: &[&["youki", "--version"]],
+    stand_ins: STAND_INS,
     checks: |scene| {
         // What it calls: `container_init_process` in
         // <https://github.com/youki-dev/youki/blob/v0.7.0/crates/libcontainer/src/process/init/process.rs>

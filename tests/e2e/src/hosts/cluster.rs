@@ -5,7 +5,7 @@
 //! objects take longer to compile than all other hosts together.
 
 use crate::golden::NONE;
-use crate::host::{Host, Scene};
+use crate::host::{Host, STAND_INS, Scene};
 use anyhow::{Context, Result, bail, ensure};
 use std::env::{split_paths, var_os};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ pub const HOST: Host = Host {
     ],
     crates: &[],
     version: &[&["/opt/kubernetes/kubelet", "--version"], &["containerd", "--version"]],
+    stand_ins: STAND_INS,
     checks,
 };
 
@@ -92,7 +93,7 @@ pub fn shown(folder: Option<&Path>, against: Option<&Path>) -> Result<Vec<(PathB
 }
 
 /// The same, without the slash at the beginning.
-fn below_root(path: &str) -> String {
+pub fn below_root(path: &str) -> String {
     path.trim_start_matches('/').into()
 }
 

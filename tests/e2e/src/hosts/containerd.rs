@@ -3,13 +3,13 @@
 use super::cri::{
     Client, ContainerConfig, ContainerMetadata, CreateContainerRequest, CreateContainerResponse, Done, ExecSyncRequest,
     ExecSyncResponse, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PodSandboxState,
-    PodSandboxStatusRequest, PodSandboxStatusResponse, RunPodSandboxRequest, RunPodSandboxResponse,
-    StartContainerRequest, StopPodSandboxRequest,
+    LinuxSandboxSecurityContext, ListPodSandboxRequest, ListPodSandboxResponse, NamespaceMode, NamespaceOption,
+    PodSandboxConfig, PodSandboxMetadata, PodSandboxState, PodSandboxStatusRequest, PodSandboxStatusResponse,
+    RunPodSandboxRequest, RunPodSandboxResponse, StartContainerRequest, StopPodSandboxRequest,
 };
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{self, Foreground, read};
-use crate::host::{Check, Host, Scene};
+use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::REFERENCE;
 use crate::pause;
 use anyhow::{Context, Result, ensure};
@@ -31,10 +31,12 @@ pub const HOST: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["containerd", "--version"]],
+    stand_ins: STAND_INS,
     checks,
 };
 
-const SOCKET: &str = "/run/containerd/containerd.sock";
+/// Where it serves.
+pub const SOCKET: &str = "/run/containerd/containerd.sock";
 
 const NOT_READY: Check =
     Check { name: "SIGTERM to the sandbox's process makes the pod sandbox NotReady", broken_by: &[&DEAF] };
@@ -47,13 +49,15 @@ const NETWORK: &str = r#"{
     }]
 }"#;
 
+const SCORE: &str = "# Lowering a score needs CAP_SYS_RESOURCE, which a virtual machine's root may lack.
+restrict_oom_score_adj = true";
+
 fn configuration() -> String {
     format!(
         r#"version = 2
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{REFERENCE}"
-# Lowering a score needs CAP_SYS_RESOURCE, which a virtual machine's root may lack.
-restrict_oom_score_adj = true
+{SCORE}
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/usr/lib/cni"
 "#
@@ -113,6 +117,31 @@ pub fn start(shell: &Shell) -> Result<Foreground> {
     fs::write("/etc/containerd/config.toml", configuration())?;
     let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
     daemon.wait_until_up(|| command::succeeds(cmd!(shell, "ctr version")))?;
+    Ok(daemon)
+}
+
+/// Starts containerd 2 with its own setting of the sandbox image, and what else is set.
+///
+/// # Errors
+/// Where it does not come up.
+pub fn start_version_2(shell: &Shell, sandbox_image: &str, rest: &str) -> Result<Foreground> {
+    let content = format!(
+        "version = 3
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+sandbox = '{sandbox_image}'
+[plugins.'io.containerd.cri.v1.runtime']
+{SCORE}
+[plugins.'io.containerd.cri.v1.runtime'.cni]
+bin_dirs = ['/usr/lib/cni']
+{rest}"
+    );
+    fs::write("/etc/containerd/config.toml", content)?;
+    let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
+    // It serves others before it serves Kubernetes.
+    daemon.wait_until_up(|| {
+        let pods = |client: Client| client.ask::<_, ListPodSandboxResponse>("ListPodSandbox", ListPodSandboxRequest {});
+        Client::connect(SOCKET).and_then(pods).is_ok()
+    })?;
     Ok(daemon)
 }
 

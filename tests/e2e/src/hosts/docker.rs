@@ -3,7 +3,7 @@
 
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{self, Foreground, GRACE, read, read_errors};
-use crate::host::{Check, Host, Scene};
+use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::REFERENCE;
 use crate::{archive, pause};
 use anyhow::{Context, Result, ensure};
@@ -24,6 +24,7 @@ pub const HOST: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["dockerd", "--version"]],
+    stand_ins: STAND_INS,
     checks,
 };
 

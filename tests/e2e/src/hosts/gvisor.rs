@@ -6,7 +6,7 @@
 use super::bundle::{INTERRUPT, LOCKED, MISSED, edit, lock_up, unpack};
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{self, Foreground, read};
-use crate::host::{Check, Host, Scene};
+use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::REFERENCE;
 use crate::pause::{self, Child, Pod};
 use anyhow::{Context, Result, ensure};
@@ -29,6 +29,7 @@ pub const HOST: Host = Host {
     absent_from: &[("sid", "has a runsc that panics, whatever it runs")],
     crates: &[],
     version: &[&["runsc", "--version"]],
+    stand_ins: STAND_INS,
     checks,
 };
 

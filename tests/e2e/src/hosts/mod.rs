@@ -2,8 +2,9 @@
 
 mod bundle;
 pub mod cluster;
-mod containerd;
+pub mod containerd;
 pub mod cri;
+pub mod critest;
 mod docker;
 mod gvisor;
 mod podman;
@@ -37,7 +38,7 @@ pub fn all() -> impl Iterator<Item = &'static Host> {
 }
 
 /// The hosts that are run only where `--host` names them: they take more than Debian has.
-pub static NAMED: &[Host] = &[cluster::HOST];
+pub static NAMED: &[Host] = &[cluster::HOST, critest::HOST];
 
 /// The host of that name; the parser of `--host`.
 ///

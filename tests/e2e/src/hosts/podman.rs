@@ -2,7 +2,7 @@
 
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{GRACE, read, read_errors};
-use crate::host::{Check, Host, Scene};
+use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::REFERENCE;
 use crate::pause;
 use anyhow::{Context, Result, ensure};
@@ -21,6 +21,7 @@ pub const HOST: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["podman", "--version"]],
+    stand_ins: STAND_INS,
     checks,
 };
 
@@ -32,6 +33,7 @@ pub const ROOTLESS: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["podman", "--version"]],
+    stand_ins: STAND_INS,
     checks: check_rootless,
 };
 

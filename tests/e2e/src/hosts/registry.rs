@@ -3,7 +3,7 @@
 use super::containerd;
 use super::podman::{self, Podman, SHARE};
 use crate::command::{self, Foreground, read};
-use crate::host::{Check, Host, Scene};
+use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::{LAYOUT, REFERENCE, RELEASED};
 use crate::{pause, sandbox};
 use anyhow::{Context, Result, ensure};
@@ -32,6 +32,7 @@ pub const HOST: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["docker-registry", "--version"]],
+    stand_ins: STAND_INS,
     checks,
 };
 

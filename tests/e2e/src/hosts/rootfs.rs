@@ -3,7 +3,7 @@
 use super::bundle::{INTERRUPT, unpack};
 use crate::busybox::MAKE_ORPHANS;
 use crate::command::{self, Foreground, GRACE, read};
-use crate::host::{Check, Host, Scene};
+use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::REFERENCE;
 use crate::pause;
 use anyhow::{Context, Result, ensure};
@@ -30,6 +30,7 @@ pub const NSPAWN: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["systemd-nspawn", "--version"]],
+    stand_ins: STAND_INS,
     checks: |scene| checks(scene, &Nspawn),
 };
 /// One row of the table.
@@ -40,6 +41,7 @@ pub const BUBBLEWRAP: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["bwrap", "--version"]],
+    stand_ins: STAND_INS,
     checks: |scene| checks(scene, &Bubblewrap),
 };
 /// One row of the table.
@@ -50,6 +52,7 @@ pub const LXC: Host = Host {
     absent_from: &[],
     crates: &[],
     version: &[&["lxc-start", "--version"]],
+    stand_ins: STAND_INS,
     checks: |scene| checks(scene, &Lxc),
 };
 

@@ -2,7 +2,7 @@
 
 use super::registry::{self, EQUAL, REMOTE, STORAGE, push, said, verify};
 use crate::command::{read, succeeds};
-use crate::host::{Check, Host, Scene};
+use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::{LAYOUT, RELEASED};
 use anyhow::{Context, Result, ensure};
 use release::{BILL, PROVENANCE, bill, provenance};
@@ -20,6 +20,7 @@ pub const HOST: Host = Host {
     crates: &[],
     // Debian's cosign does not know its own version.
     version: &[&["oras", "version"], &["dpkg-query", "--show", "cosign"]],
+    stand_ins: STAND_INS,
     checks,
 };
 
