@@ -375,6 +375,8 @@ fn stopping_child(program: &Program, role: Role) -> Result<()> {
         ensure!(unsafe { libc::kill(child, signal) } == 0, std::io::Error::last_os_error());
         running.wait_until("its child has changed its state", |_| is_done(child))?;
     }
+    // Where the machine is busy, it may have been woken and have no processor yet.
+    running.wait_until_asleep()?;
     let after = sleeps(&running)?;
     ensure!(before == after, "it woke up {} times", after - before);
     ends_well(running, role)
