@@ -71,8 +71,15 @@ pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
 
 /// Installs a release in a folder.
 fn install(shell: &Shell, release: &str, packages: &str, mirror: &str, folder: &Path) -> Result<()> {
-    // What it mounts in the folder must be gone when somebody removes that, whatever ended it.
-    let debootstrap =
-        cmd!(shell, "unshare --mount debootstrap --variant=minbase --include={packages} {release} {folder} {mirror}");
+    // debootstrap takes no path with a blank, so the folder gets another one. What is mounted must be gone when somebody
+    // removes it, whatever ended this.
+    let place = tempfile::tempdir()?;
+    let place = place.path();
+    let script = "mount --bind \"$1\" \"$2\"; shift 2; exec \"$@\"";
+    let debootstrap = cmd!(
+        shell,
+        "unshare --mount sh -ec {script} sh {folder} {place}
+         debootstrap --variant=minbase --include={packages} {release} {place} {mirror}"
+    );
     debootstrap.env("PATH", sandbox::PATH).ignore_stdout().run().with_context(|| format!("can't install {release}"))
 }
