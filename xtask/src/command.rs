@@ -124,6 +124,14 @@ pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
 }
 
+/// Cargo, to `build` or `run` a package of this repository for this machine, as the alias `xtask` does.
+pub fn cargo_for(subcommand: &str, package: &str, repository: &Path) -> Command {
+    let mut command = cargo();
+    command.args([subcommand, "--quiet", "--config", "profile.dev.panic='unwind'", "--target", "host-tuple"]);
+    command.args(["--package", package, "--manifest-path"]).arg(repository.join("Cargo.toml"));
+    command
+}
+
 /// What kept the first thing from being written to standard output. After that, nothing more is.
 static LOST: Mutex<Option<std::io::Error>> = Mutex::new(None);
 

@@ -161,8 +161,8 @@ pub fn compile(
     program: &str,
     arguments: &[&str],
 ) -> Result<PathBuf> {
-    let sysroot = cmd!(shell, "rustc --print sysroot").quiet().read()?;
-    let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
+    let toolchain = cmd!(shell, "rustc --print sysroot --print host-tuple").quiet().read()?;
+    let (sysroot, host) = toolchain.split_once('\n').context("rustc does not say which machine it is for")?;
     // The toolchain's own linker links every architecture. For the host, build.rs asks for it.
     let linker = format!("{sysroot}/lib/rustlib/{host}/bin/rust-lld{}", std::env::consts::EXE_SUFFIX);
     let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));

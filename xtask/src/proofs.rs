@@ -1,7 +1,7 @@
 //! The commands that prove and measure, and those that only some need: in crates of their own, built only when they
 //! are called for.
 
-use crate::command::{Failed, Misuse, cargo};
+use crate::command::{Failed, Misuse, cargo_for};
 use anyhow::{Context, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
@@ -85,9 +85,8 @@ impl Proof {
         if self.only_linux && !cfg!(target_os = "linux") {
             bail!(Misuse(format!("`cargo xtask {name}` works on Linux; `cargo xtask image` does here, too")));
         }
-        let mut command = cargo();
-        command.args(["run", "--quiet", "--target", "host-tuple", "--package", self.package, "--bin", name]);
-        command.arg("--manifest-path").arg(shell.current_dir().join("Cargo.toml")).arg("--").args(arguments);
+        let mut command = cargo_for("run", self.package, &shell.current_dir());
+        command.args(["--bin", name, "--"]).args(arguments);
         Ok(command)
     }
 }

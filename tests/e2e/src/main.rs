@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use xshell::Shell;
-use xtask::command::{Misuse, cargo, main_of_proof};
+use xtask::command::{Misuse, cargo_for, main_of_proof};
 use xtask::debian::parse_release;
 use xtask::needs::Needs;
 use xtask::table::Table;
@@ -202,10 +202,8 @@ fn shown(arguments: &Arguments, hosts: &[&Host]) -> Result<Vec<(PathBuf, String)
 
 /// Builds the commands that publish the image.
 fn publish(shell: &Shell) -> Result<()> {
-    let manifest = shell.current_dir().join("Cargo.toml");
-    let mut cargo = cargo();
-    cargo.args(["build", "--quiet", "--target", "host-tuple", "--package", "publish", "--bins", "--manifest-path"]);
-    let status = cargo.arg(manifest).status().context("can't start cargo")?;
+    let mut cargo = cargo_for("build", "publish", &shell.current_dir());
+    let status = cargo.arg("--bins").status().context("can't start cargo")?;
     ensure!(status.success(), "can't build `cargo xtask push`");
     Ok(())
 }

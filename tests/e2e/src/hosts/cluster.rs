@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::env::{split_paths, var_os};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use xtask::command::cargo;
+use xtask::command::cargo_for;
 use xtask::table::Table;
 
 /// One row of the table.
@@ -102,9 +102,8 @@ pub fn below_root(path: &str) -> String {
 /// # Errors
 /// Where it can't be built.
 pub fn build(repository: &Path) -> Result<(PathBuf, String)> {
-    let mut cargo = cargo();
-    cargo.args(["build", "--quiet", "--target", "host-tuple", "--package", PACKAGE, "--message-format", "json"]);
-    let output = cargo.arg("--manifest-path").arg(repository.join("Cargo.toml")).stderr(Stdio::inherit()).output()?;
+    let mut cargo = cargo_for("build", PACKAGE, repository);
+    let output = cargo.args(["--message-format", "json"]).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "can't build the checks of a cluster");
     let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
     let executables = messages.filter_map(|message| message.ok()?["executable"].as_str().map(PathBuf::from));
