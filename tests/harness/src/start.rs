@@ -63,7 +63,7 @@ pub struct Start {
     pub pending: Option<c_int>,
     /// Have that many children that died already.
     pub dead_children: usize,
-    /// Have that many children that sleep until they are killed.
+    /// Have that many children that sleep until they are killed, or the program is gone.
     pub sleeping_children: usize,
     /// Resource limits.
     pub limits: Vec<(u32, u64)>,
@@ -389,9 +389,10 @@ impl Child<'_> {
                     }
                 }
             }
+            let parent = libc::getpid();
             for _ in 0..self.sleeping_children {
                 match fork() {
-                    0 => sleep(),
+                    0 => sleep(parent),
                     -1 => libc::_exit(125),
                     _ => {}
                 }
@@ -452,14 +453,19 @@ unsafe fn fork() -> c_int {
     unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0) as c_int }
 }
 
-/// Sleeps until it is killed, and keeps no file open that somebody may wait for the end of.
+/// Sleeps until it is killed or its parent is gone, and keeps no file open that somebody may wait for the end of.
 ///
 /// # Safety
 /// Only in a process of its own.
-unsafe fn sleep() -> ! {
+unsafe fn sleep(parent: libc::pid_t) -> ! {
     // SAFETY: system calls without memory.
     unsafe {
         libc::syscall(libc::SYS_close_range, 0, libc::c_uint::MAX, 0);
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        // The parent may have gone before.
+        if libc::getppid() != parent {
+            libc::_exit(0);
+        }
         loop {
             libc::pause();
         }

@@ -39,15 +39,29 @@ fn main() -> ExitCode {
                 Err(_) => Ok(()),
             }
         }),
+        Trial::test("what sleeps as a program's child is gone when the program is", || {
+            let running = Start { sleeping_children: 3, ..Start::new(Role::Ordinary) }.ready(&program()?)?;
+            let children = process::children(running.pid())?;
+            if children.len() != 3 {
+                return Err(format!("it has {} children", children.len()).into());
+            }
+            drop(running);
+            let gone = || Ok(!children.iter().any(|&child| process::is_alive(child)));
+            Ok(wait::until("they are gone", Duration::ZERO, gone)?)
+        }),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 /// This machine's pause, with an assistant.
 fn start() -> anyhow::Result<Running> {
+    Start::new(Role::Init).assisted().ready(&program()?)
+}
+
+/// This machine's pause.
+fn program() -> anyhow::Result<Program> {
     let shell = Shell::new()?;
     shell.change_dir("../..");
     let platform = platform::native()?;
-    let file = build::program(&shell, platform)?;
-    Start::new(Role::Init).assisted().ready(&Program::new(platform.name, file))
+    Ok(Program::new(platform.name, build::program(&shell, platform)?))
 }
