@@ -2,12 +2,12 @@
 //!
 //! Every host runs its checks three times, each time in a sandbox of its own: with the image, which must pass
 //! them all, and with two stand-ins that are wrong on purpose, which must fail those that they should break
-//! and no others. For critest that is one.
+//! and no others.
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::golden::{Golden, Row};
 use e2e::host::Host;
-use e2e::hosts::{self, HOSTS, cluster, critest};
+use e2e::hosts::{self, HOSTS, cluster};
 use e2e::visit::{self, visit};
 use e2e::{busybox, debian, images, sandbox};
 use std::collections::BTreeMap;
@@ -35,10 +35,7 @@ struct Arguments {
     /// [default: in PATH]
     #[arg(long, value_name = "FOLDER", value_parser = folder)]
     kubernetes: Option<PathBuf>,
-    /// The program critest, for `--host critest`
-    #[arg(long, value_name = "FILE", value_parser = critest::parse)]
-    critest: Option<PathBuf>,
-    /// Measure this pause program too, where a host measures, and compare with it, where a host compares
+    /// Measure this pause program too, for `--host cluster`
     #[arg(long, value_name = "PATH", value_parser = existing_file)]
     against: Option<PathBuf>,
     /// Take the hosts' versions and how many checks they have, as they are now, for right; with --against, what was
@@ -110,8 +107,6 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             let mut figures = findings.figures;
             figures.push(vec!["the run, with both stand-ins, s".into(), seconds.clone()]);
             measured.push((cluster::FIGURES, cluster::table(&figures)));
-        } else if host.name == critest::HOST.name {
-            measured.push((critest::OUTCOMES, critest::table(findings.figures)));
         }
         table.push([host.name, &version, &format!("{passed} of {checks}"), &stand_ins, &seconds]);
         rows.push(Row { host, version, checks, stand_ins });
@@ -176,28 +171,16 @@ fn is_among(hosts: &[&Host], host: &Host) -> bool {
 
 /// What sandboxes are shown: the programs that hosts take and Debian has not.
 fn shown(arguments: &Arguments, hosts: &[&Host]) -> Result<Vec<(PathBuf, String)>> {
-    let Arguments { kubernetes, critest, against, .. } = arguments;
-    let (cluster, tested) = (is_among(hosts, &cluster::HOST), is_among(hosts, &critest::HOST));
-    for (option, is_given, is_wanted, of) in [
-        ("--kubernetes", kubernetes.is_some(), cluster, "--host cluster"),
-        ("--critest", critest.is_some(), tested, "--host critest"),
-        ("--against", against.is_some(), cluster || tested, "--host cluster and --host critest"),
-    ] {
-        if is_given && !is_wanted {
-            bail!(Misuse(format!("{option} is for {of}")));
+    let Arguments { kubernetes, against, .. } = arguments;
+    if is_among(hosts, &cluster::HOST) {
+        return cluster::shown(kubernetes.as_deref(), against.as_deref());
+    }
+    for (option, path) in [("--kubernetes", kubernetes), ("--against", against)] {
+        if path.is_some() {
+            bail!(Misuse(format!("{option} is for --host {}", cluster::HOST.name)));
         }
     }
-    let mut shown = Vec::new();
-    if cluster {
-        shown.extend(cluster::shown(kubernetes.as_deref(), against.as_deref())?);
-    }
-    if tested {
-        shown.extend(critest::shown(critest.as_deref(), against.as_deref())?);
-    }
-    // Both may have the program to compare with.
-    shown.sort();
-    shown.dedup();
-    Ok(shown)
+    Ok(Vec::new())
 }
 
 /// Builds the commands that publish the image.
@@ -213,8 +196,7 @@ fn needs(shell: &Shell, arguments: &Arguments, hosts: &[&Host]) -> Needs {
     let mut command = String::from("cargo xtask e2e");
     arguments.hosts.iter().for_each(|host| command += &format!(" --host {}", host.name));
     arguments.release.iter().for_each(|release| command += &format!(" --release {release}"));
-    let Arguments { kubernetes, critest, against, .. } = arguments;
-    for (option, path) in [("--kubernetes", kubernetes), ("--critest", critest), ("--against", against)] {
+    for (option, path) in [("--kubernetes", &arguments.kubernetes), ("--against", &arguments.against)] {
         path.iter().for_each(|path| command += &format!(" {option} {}", path.display()));
     }
     if arguments.bless {

@@ -6,7 +6,7 @@ mod edit;
 mod table;
 
 pub use edit::Edit;
-pub use table::{Caught, DEAF, ENDING, MUTANTS, NO_REAPING};
+pub use table::{Caught, DEAF, MUTANTS, NO_REAPING};
 
 use anyhow::{Context, Result, anyhow};
 use std::fs::{self, File};

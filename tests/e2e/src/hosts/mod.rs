@@ -4,7 +4,6 @@ mod bundle;
 pub mod cluster;
 pub mod containerd;
 pub mod cri;
-pub mod critest;
 mod docker;
 mod gvisor;
 mod podman;
@@ -38,7 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static Host> {
 }
 
 /// The hosts that are run only where `--host` names them: they take more than Debian has.
-pub static NAMED: &[Host] = &[cluster::HOST, critest::HOST];
+pub static NAMED: &[Host] = &[cluster::HOST];
 
 /// The host of that name; the parser of `--host`.
 ///
