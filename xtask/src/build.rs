@@ -2,7 +2,7 @@
 
 use crate::compiler::{self, Compiler};
 use crate::needs::Needs;
-use crate::output::Folder;
+use crate::output::Staged;
 use crate::platform::{Platform, Selection};
 use crate::{ports, say};
 use anyhow::{Context, Result, bail, ensure};
@@ -51,10 +51,10 @@ impl Binary {
 /// # Errors
 /// Where something can't be built, is over its budget, or can't be written.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let dist = Folder::begin(&shell.current_dir().join("dist"))?;
+    let mut dist = Staged::new(shell.current_dir().join("dist"))?;
     let binaries = build(shell, &arguments.selection.platforms())?;
-    write(&dist, &binaries)?;
-    dist.finish(&[])?;
+    stage(&mut dist, &binaries);
+    dist.commit()?;
     say!("{:<16} {:>6} {:>7}  {:<8}", "platform", "bytes", "budget", "compiler");
     for binary in &binaries {
         let Platform { name, budget, .. } = binary.platform;
@@ -63,12 +63,11 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Writes programs into `bin`.
-///
-/// # Errors
-/// Where one can't be written.
-pub fn write(folder: &Folder, binaries: &[Binary]) -> Result<()> {
-    binaries.iter().try_for_each(|binary| folder.write(format!("bin/{}", binary.file_name()), &binary.content, 0o755))
+/// Stages programs in `bin`.
+pub fn stage(staged: &mut Staged, binaries: &[Binary]) {
+    for binary in binaries {
+        staged.file(format!("bin/{}", binary.file_name()), &*binary.content, 0o755);
+    }
 }
 
 /// Builds the program for these platforms and checks each against its budget.
@@ -131,9 +130,9 @@ pub fn build_by(
 pub fn program(shell: &Shell, platform: &'static Platform) -> Result<PathBuf> {
     let binary = build(shell, &[platform])?.remove(0);
     let path = shell.current_dir().join("target/programs");
-    let folder = Folder::begin(&path)?;
-    folder.write(binary.file_name(), &binary.content, 0o755)?;
-    folder.finish(&[])?;
+    let mut staged = Staged::new(&path)?;
+    staged.file(binary.file_name(), &*binary.content, 0o755);
+    staged.commit()?;
     Ok(path.join(binary.file_name()))
 }
 

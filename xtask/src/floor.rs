@@ -2,7 +2,7 @@
 
 use crate::build;
 use crate::compiler::{self, Compiler};
-use crate::output::Folder;
+use crate::output::Staged;
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 use xshell::Shell;
@@ -22,8 +22,8 @@ pub fn build(shell: &Shell) -> Result<PathBuf> {
     ensure!(is_native(), "the floor is written for x86-64, which this machine is not");
     let linked = compiler::compile(shell, Compiler::Rustup, TARGET, "pause", "floor", &["--features", "floor"])?;
     let path = shell.current_dir().join("target/floor");
-    let folder = Folder::begin(&path)?;
-    folder.write("floor", &build::trim(&shell.read_binary_file(linked)?)?, 0o755)?;
-    folder.finish(&[])?;
+    let mut staged = Staged::new(&path)?;
+    staged.file("floor", build::trim(&shell.read_binary_file(linked)?)?, 0o755);
+    staged.commit()?;
     Ok(path.join("floor"))
 }

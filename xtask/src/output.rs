@@ -1,85 +1,167 @@
-//! Files and folders that are written whole or not at all, whatever comes between.
+//! Writes artefacts. Each is whole or absent at any time, and nothing else in its directory is touched.
 //!
-//! What is new is written beside what it replaces, under a name of its own (`.dist.new` for `dist`), and takes
-//! its place in the end. An error or an interrupt removes it; what a killed process leaves behind, the next one
-//! does.
+//! A file is written under a temporary name next to its target, then renamed. An interrupt waits for that.
 
 use crate::note;
 use anyhow::{Context, Result, bail, ensure};
-use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use tempfile::{Builder, NamedTempFile};
 
-/// What is being written now.
-static PENDING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// How temporary names begin.
+const PREFIX: &str = ".xtask-";
 
-/// What is being written now. Whoever holds it is not interrupted.
-fn pending() -> MutexGuard<'static, Vec<PathBuf>> {
-    PENDING.lock().unwrap_or_else(PoisonError::into_inner)
+/// Directories that another program is filling. Nothing interrupts a process while this is locked.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn hold() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes what is half-written, for a process that ends now. Whoever writes, waits forever.
+/// Cleans up before an interrupted process exits. Blocks other threads that write from then on.
 pub fn abandon() {
-    let pending = pending();
-    for path in pending.iter() {
-        // The next one says so.
-        let _ = remove(path);
+    let unfinished = hold();
+    for directory in unfinished.iter() {
+        let _ = fs::remove_dir_all(directory);
     }
-    std::mem::forget(pending);
+    std::mem::forget(unfinished);
 }
 
-/// Writes a file. A device or a pipe takes it as it comes.
-///
-/// # Errors
-/// Where it can't be written: which, and why.
+/// Artefacts of a command, in memory until they are committed.
+pub struct Staged {
+    directory: PathBuf,
+    files: Vec<(PathBuf, Vec<u8>, u32)>,
+    layouts: Vec<PathBuf>,
+}
+
+impl Staged {
+    /// Starts with no files. Fails at once if the directory, which may be missing, can't be written later.
+    pub fn new(directory: impl Into<PathBuf>) -> Result<Self> {
+        let directory = directory.into();
+        check_writable(&directory)?;
+        Ok(Self { directory, files: Vec::new(), layouts: Vec::new() })
+    }
+
+    /// Adds a file. The process's umask applies to `mode`.
+    pub fn file(&mut self, path: impl AsRef<Path>, content: impl Into<Vec<u8>>, mode: u32) {
+        self.files.push((self.directory.join(path), content.into(), mode));
+    }
+
+    /// Adds an OCI image layout, which replaces a layout that is there.
+    pub fn layout<'a>(&mut self, path: &str, files: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
+        let mut files: Vec<_> = files.into_iter().collect();
+        // The index last: it refers only to blobs that are there.
+        files.sort_by_key(|(name, _)| *name == "index.json");
+        for (name, content) in files {
+            self.file(Path::new(path).join(name), content, 0o644);
+        }
+        self.layouts.push(self.directory.join(path));
+    }
+
+    /// Writes everything. If that fails before the first file is replaced, nothing has changed.
+    pub fn commit(self) -> Result<()> {
+        let _uninterrupted = hold();
+        let mut made = Vec::new();
+        let written = self.write(&mut made);
+        if written.is_err() {
+            // Those that are empty.
+            made.iter().rev().for_each(|directory| drop(fs::remove_dir(directory)));
+        }
+        written
+    }
+
+    fn write(&self, made: &mut Vec<PathBuf>) -> Result<()> {
+        make_directory(&self.directory, made)?;
+        let _lock = lock(&self.directory);
+        let mut old = Vec::new();
+        for layout in self.layouts.iter().filter(|layout| layout.is_dir()) {
+            list_layout(layout, "", &mut old)?;
+        }
+        let mut staged = Vec::new();
+        for (path, content, mode) in &self.files {
+            ensure!(!path.is_dir(), "{} is a directory; move it away", path.display());
+            make_directory(path.parent().context("a file in a directory")?, made)?;
+            let file = stage(path, content, *mode).with_context(|| format!("can't write {}", path.display()))?;
+            staged.push((path, file));
+        }
+        for (path, file) in staged {
+            persist(file, path).with_context(|| format!("can't write {}", path.display()))?;
+        }
+        old.retain(|old| self.files.iter().all(|(path, ..)| path != old));
+        old.iter().try_for_each(fs::remove_file).context("can't remove the old image's blobs")
+    }
+}
+
+/// Replaces one file that a command line names, and keeps its permissions. Follows a link. A pipe or a device is
+/// written to.
 pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let write = || -> Result<()> {
-        match fs::metadata(path) {
-            Ok(there) if there.is_dir() => bail!("it is a folder"),
-            Ok(there) if !there.is_file() => return Ok(fs::write(path, content)?),
-            _ => {}
+        let path = std::path::absolute(resolve(path)?)?;
+        let there = fs::metadata(&path).ok();
+        if there.as_ref().is_some_and(|there| !there.is_file()) {
+            return Ok(fs::write(path, content)?);
         }
-        let path = resolve(path)?;
-        let new = Pending::beside(&path)?;
-        new.take_step(|new| {
-            write(new, content, 0o644)?;
-            Ok(fs::rename(new, &path)?)
-        })
+        let _uninterrupted = hold();
+        let file = stage(&path, content, 0o644)?;
+        if let Some(there) = there {
+            file.as_file().set_permissions(there.permissions())?;
+        }
+        Ok(persist(file, &path)?)
     };
     write().with_context(|| format!("can't write {}", path.display()))
 }
 
-/// The file that a command line names for a result: an absolute path, which means the caller's folder whatever
-/// folder the command works in. Asked before the work, so that none is lost.
-///
-/// # Errors
-/// Where nothing can be written there.
+/// Parses the path of a result on the command line. Fails at once if it can't be written later.
 pub fn destination(path: PathBuf) -> Result<PathBuf> {
     let path = resolve(&std::path::absolute(path)?)?;
-    ensure!(!path.is_dir(), "it is a folder");
-    if path.exists() && !path.is_file() {
-        return Ok(path);
+    ensure!(!path.is_dir(), "it is a directory");
+    if !path.exists() || path.is_file() {
+        check_writable(path.parent().context("it is a directory")?)?;
     }
-    try_to_write(path.parent().context("it is a folder")?)?;
     Ok(path)
 }
 
-/// Fails where nothing can be written in a folder; in one message, as the parser of the command line shows an error
-/// without its causes.
-fn try_to_write(folder: &Path) -> Result<()> {
-    match tempfile::tempfile_in(folder) {
+/// Fails if no file can be created in a directory, which may be missing.
+pub fn check_writable(directory: &Path) -> Result<()> {
+    let directory = resolve(directory)?;
+    let there = directory.ancestors().find(|directory| directory.exists()).context("no such directory")?;
+    ensure!(there.is_dir(), "{} is not a directory; move it away", there.display());
+    match tempfile::tempfile_in(there) {
         Ok(_) => Ok(()),
-        Err(error) => bail!("can't write in {}: {}", folder.display(), error.kind()),
+        Err(error) => bail!("can't write in {}: {}", there.display(), error.kind()),
     }
 }
 
-/// What a path stands for. A link stays a link: what it leads to is replaced.
+/// Makes a directory unless it is there: `fill` is given an empty one, which is renamed when it is full.
+pub fn provide(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let parent = path.parent().context("a directory in a directory")?;
+    fs::create_dir_all(parent).with_context(|| format!("can't make {}", parent.display()))?;
+    let mut unfinished = hold();
+    let new = builder(0o755).tempdir_in(parent)?;
+    unfinished.push(new.path().into());
+    drop(unfinished);
+    let filled = fill(new.path());
+    let mut unfinished = hold();
+    unfinished.retain(|directory| directory != new.path());
+    let result = filled.and_then(|()| match fs::rename(new.path(), path) {
+        // Another process has made it in the meantime.
+        Err(_) if path.exists() => Ok(()),
+        renamed => renamed.with_context(|| format!("can't make {}", path.display())),
+    });
+    drop(new);
+    result
+}
+
+/// Follows a link.
 fn resolve(path: &Path) -> Result<PathBuf> {
     match path.canonicalize() {
         Ok(target) if path.is_symlink() => Ok(target),
-        // What is there may have no path, as the pipe that /dev/stdout is.
+        // The target may have no path: the pipe that /dev/stdout is.
         Err(_) if path.is_symlink() && !path.exists() => {
             bail!("{} is a link that leads nowhere; remove it", path.display())
         }
@@ -87,232 +169,71 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// A folder that will take another one's place.
-pub struct Folder {
-    path: PathBuf,
-    new: Pending,
-    /// Keeps other processes from the same.
-    _lock: Option<File>,
-}
-
-impl Folder {
-    /// Begins a new version of the folder at `path`, which need not exist. Waits for others that do the same.
-    ///
-    /// # Errors
-    /// Where something that is no folder is there, or nothing can be written there or beside it.
-    pub fn begin(path: &Path) -> Result<Self> {
-        let path = resolve(path)?;
-        let parent = path.parent().context("the root can't be replaced")?;
-        fs::create_dir_all(parent).with_context(|| format!("can't make {}", parent.display()))?;
-        let lock = lock(parent);
-        let aside = beside(&path, "old")?;
-        if !path.exists() && aside.is_dir() {
-            // Somebody was killed while the two changed places.
-            fs::rename(&aside, &path).with_context(|| format!("can't rename {}", aside.display()))?;
-        }
-        ensure!(!path.exists() || path.is_dir(), "{} is not a folder; move it away", path.display());
-        if path.exists() {
-            // What can't be written can't be removed either, once it is replaced.
-            try_to_write(&path)?;
-        }
-        remove(&aside)?;
-        let new = Pending::beside(&path)?;
-        new.take_step(|new| Ok(fs::create_dir(new)?)).with_context(|| format!("can't make {}", new.path.display()))?;
-        Ok(Self { path, new, _lock: lock })
-    }
-
-    /// Has `fill` make the folder at `path`, unless it is there.
-    ///
-    /// # Errors
-    /// Where it can't be made.
-    pub fn provide(path: &Path, fill: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
-        if path.exists() {
-            return Ok(());
-        }
-        let new = Self::begin(path)?;
-        // Somebody else may have made it meanwhile.
-        if path.exists() {
-            return Ok(());
-        }
-        fill(&new)?;
-        new.finish(&[])
-    }
-
-    /// Where the new version is until it is finished, for a program that writes it.
-    pub fn new_path(&self) -> &Path {
-        &self.new.path
-    }
-
-    /// Writes a file of the new version. `mode` is its permissions, where there are such.
-    ///
-    /// # Errors
-    /// Where it can't be written.
-    pub fn write(&self, path: impl AsRef<Path>, content: &[u8], mode: u32) -> Result<()> {
-        let path = path.as_ref();
-        let written = self.take_step(|new| Ok(write(&new.join(path), content, mode)?));
-        // Where it will be is what a reader can make sense of.
-        written.with_context(|| format!("can't write {}", self.path.join(path).display()))
-    }
-
-    /// Does something with the new version, in the folder where it is, that is not interrupted.
-    ///
-    /// # Errors
-    /// Those of the step.
-    pub fn take_step(&self, step: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        self.new.take_step(step)
-    }
-
-    /// Puts the new version in the place of the old one, in one step where the system can do that. What the old
-    /// one has beside what is new, and beside `gone`, stays.
-    ///
-    /// # Errors
-    /// Where that can't be done. Nothing has changed then, unless it is what was replaced that can't be removed.
-    pub fn finish(self, gone: &[&str]) -> Result<()> {
-        let Self { path, new, .. } = &self;
-        let replaced = new.take_step(|new| {
-            if !path.exists() {
-                return Ok(fs::rename(new, path)?);
-            }
-            keep(path, new, gone)?;
-            exchange(new, path)
-        });
-        replaced.with_context(|| format!("can't replace {}", path.display()))?;
-        new.take_step(remove)
-    }
-}
-
-/// Something new, which is removed unless it took its place.
-struct Pending {
-    path: PathBuf,
-}
-
-impl Pending {
-    fn beside(path: &Path) -> Result<Self> {
-        let path = beside(path, "new")?;
-        let mut pending = pending();
-        remove(&path)?;
-        pending.push(path.clone());
-        Ok(Self { path })
-    }
-
-    /// Does something with it that is not interrupted.
-    fn take_step(&self, step: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let _pending = pending();
-        step(&self.path)
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        let mut pending = pending();
-        pending.retain(|path| *path != self.path);
-        // The next one says so.
-        let _ = remove(&self.path);
-    }
-}
-
-/// The hidden neighbour of a file or a folder: `.dist.new`.
-fn beside(path: &Path, kind: &str) -> Result<PathBuf> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().with_context(|| format!("{} has no name", path.display()))?);
-    name.push(format!(".{kind}"));
-    Ok(path.with_file_name(name))
-}
-
-/// Keeps other processes from writing in a folder, until the file is closed. Not every system, and not every file
-/// system, can lock a folder.
-fn lock(folder: &Path) -> Option<File> {
-    let file = File::open(folder).ok()?;
+/// Keeps other processes from writing in a directory until the file is closed, if the file system has locks.
+fn lock(directory: &Path) -> Option<File> {
+    let file = File::open(directory).ok()?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        note!("Waiting for another command that writes in {}", folder.display());
+        note!("waiting for another command that writes in {}", directory.display());
         file.lock().ok()?;
     }
     Some(file)
 }
 
-/// Removes a file or a folder, if it is there.
-fn remove(path: &Path) -> Result<()> {
-    let removed = match path.symlink_metadata() {
-        Ok(there) if there.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
-    };
-    removed.with_context(|| format!("can't remove {}", path.display()))
-}
-
-fn write(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
-    fs::create_dir_all(path.parent().expect("a file in a folder"))?;
-    fs::write(path, content)?;
-    #[cfg(unix)]
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-    #[cfg(not(unix))]
-    let _ = mode;
+/// Makes a directory and its parents, and adds those that were missing to `made`.
+fn make_directory(path: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    ensure!(path.symlink_metadata().is_err(), "{} is not a directory; move it away", path.display());
+    make_directory(path.parent().context("the root is a directory")?, made)?;
+    fs::create_dir(path).with_context(|| format!("can't make {}", path.display()))?;
+    made.push(path.into());
     Ok(())
 }
 
-/// Gives what is in the old folder, and not in the new one, a second name there.
-fn keep(old: &Path, new: &Path, gone: &[&str]) -> Result<()> {
-    for entry in fs::read_dir(old)? {
-        let name = entry?.file_name();
-        let (old, new) = (old.join(&name), new.join(&name));
-        if gone.iter().any(|gone| name == *gone) {
-            continue;
-        }
-        if !new.exists() {
-            link(&old, &new)?;
-        } else if old.is_dir() != new.is_dir() {
-            let kind = if old.is_dir() { "a folder" } else { "not a folder" };
-            bail!("{} is {kind}; move it away", old.display());
+/// Lists the files of a layout below `inside`. Fails if there is anything that a layout doesn't have.
+fn list_layout(layout: &Path, inside: &str, files: &mut Vec<PathBuf>) -> Result<()> {
+    let directory = layout.join(inside);
+    for entry in fs::read_dir(&directory).with_context(|| format!("can't read {}", directory.display()))? {
+        let entry = entry?;
+        let (kind, file_name) = (entry.file_type()?, entry.file_name());
+        let name = format!("{inside}{}", file_name.to_string_lossy());
+        let is_blob = |name: &str| name.len() == 64 && name.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+        match name.as_str() {
+            "blobs" | "blobs/sha256" if kind.is_dir() => list_layout(layout, &format!("{name}/"), files)?,
+            "oci-layout" | "index.json" if kind.is_file() => files.push(entry.path()),
+            _ if kind.is_file() && name.strip_prefix("blobs/sha256/").is_some_and(is_blob) => files.push(entry.path()),
+            // Left by a process that was killed.
+            _ if kind.is_file() && file_name.to_string_lossy().starts_with(PREFIX) => files.push(entry.path()),
+            _ => bail!(
+                "{} holds {}, which this command did not write; move it away",
+                layout.display(),
+                name.escape_debug()
+            ),
         }
     }
-    Ok(fs::set_permissions(new, fs::metadata(old)?.permissions())?)
+    Ok(())
 }
 
-/// Gives a file, or all files of a folder, a second name.
-fn link(from: &Path, to: &Path) -> Result<()> {
-    let link = || -> Result<()> {
-        if from.is_dir() && !from.is_symlink() {
-            fs::create_dir(to)?;
-            return keep(from, to, &[]);
-        }
-        // Some file systems know no second names.
-        fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))?;
-        Ok(())
-    };
-    link().with_context(|| format!("can't keep {}", from.display()))
+fn builder(mode: u32) -> Builder<'static, 'static> {
+    let mut builder = Builder::new();
+    builder.prefix(PREFIX);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
 }
 
-/// Lets two folders change places.
-fn exchange(new: &Path, old: &Path) -> Result<()> {
-    match exchange_at_once(new, old) {
-        // The system or the file system can't.
-        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput) => {}
-        Err(error) if error.kind() == ErrorKind::ResourceBusy => {
-            bail!("it is a mount point; unmount it, or make it a link to a folder on what is mounted")
-        }
-        exchanged => return Ok(exchanged?),
-    }
-    let aside = beside(old, "old")?;
-    remove(&aside)?;
-    fs::rename(old, &aside)?;
-    if let Err(error) = fs::rename(new, old) {
-        fs::rename(&aside, old)?;
-        bail!(error);
-    }
-    // Where the new one was, so that it goes the same way.
-    Ok(fs::rename(aside, new)?)
+/// Writes a file next to its target.
+fn stage(path: &Path, content: &[u8], mode: u32) -> std::io::Result<NamedTempFile> {
+    let parent = path.parent().unwrap_or(path);
+    // The error without the temporary path.
+    let mut file = builder(mode).tempfile_in(parent).map_err(|error| error.kind())?;
+    file.as_file_mut().write_all(content)?;
+    Ok(file)
 }
 
-/// The same in one step, where the system can do that.
-fn exchange_at_once(new: &Path, old: &Path) -> std::io::Result<()> {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-        Ok(renameat2(AT_FDCWD, new, AT_FDCWD, old, RenameFlags::RENAME_EXCHANGE)?)
-    }
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    {
-        let _ = (new, old);
-        Err(ErrorKind::Unsupported.into())
-    }
+fn persist(file: NamedTempFile, path: &Path) -> std::io::Result<()> {
+    file.persist(path).map(drop).map_err(|error| error.error)
 }

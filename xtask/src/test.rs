@@ -6,7 +6,7 @@ use crate::command::{Failed, Misuse, cargo};
 use crate::debian::Mirror;
 use crate::image::{self, Contents};
 use crate::needs::Needs;
-use crate::output::{self, Folder};
+use crate::output::{self, Staged};
 use crate::platform::{self, Platform, QEMU_USER, Selection};
 use crate::seccomp::{self, Profile};
 use crate::{debian, digests, floor, note, proofs, sizes};
@@ -152,12 +152,12 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     };
     // Beside dist, which holds what somebody asked for.
     let path = shell.current_dir().join("target/tested");
-    let folder = Folder::begin(&path)?;
-    build::write(&folder, &binaries)?;
+    let mut staged = Staged::new(&path)?;
+    build::stage(&mut staged, &binaries);
     let image = image::pack(&binaries, &Contents::usual())?;
     let index = image.index().to_owned();
-    let sizes = image.write(&folder)?;
-    folder.finish(&["bin", "pause.oci"])?;
+    let sizes = image.stage(&mut staged)?;
+    staged.commit()?;
 
     let program = |Binary { platform, .. }: &Binary, file: PathBuf| Program {
         emulator: (!platform.is_native()).then(|| emulator(&emulators, platform)),
@@ -183,12 +183,12 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 /// The root of a tree with the emulators of a release of Debian, among them one for that platform.
 fn emulators(shell: &Shell, release: &str, platform: &Platform) -> Result<PathBuf> {
     let root = shell.current_dir().join("target/emulators").join(release);
-    Folder::provide(&root, |new| {
+    output::provide(&root, |new| {
         note!("Fetching the emulators of {release}");
-        let suite = Mirror::new(shell).suite(release, &debian::architecture(shell)?, new.new_path())?;
+        let suite = Mirror::new(shell).suite(release, &debian::architecture(shell)?, new)?;
         // In newer releases there are no others, and the package is called so.
         let package = "qemu-user";
-        suite.unpack(QEMU_USER, package, new.new_path()).or_else(|_| suite.unpack(package, package, new.new_path()))
+        suite.unpack(QEMU_USER, package, new).or_else(|_| suite.unpack(package, package, new))
     })?;
     let emulator = emulator(&root, platform);
     let version = cmd!(shell, "{emulator} --version").quiet().read()?;

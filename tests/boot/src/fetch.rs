@@ -5,13 +5,13 @@ use anyhow::{Context, Result, ensure};
 use ruzstd::decoding::StreamingDecoder;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
+use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use xshell::{Shell, cmd};
 use xtask::debian::{self, Mirror};
-use xtask::note;
-use xtask::output::Folder;
+use xtask::{note, output};
 
 /// Where the newest emulator for a Debian stable is found.
 const BACKPORTS: &str = "bookworm-backports";
@@ -64,15 +64,15 @@ fn equipment(shell: &Shell, mirror: &Mirror, kernel: &Kernel) -> Result<Equipmen
     let Machine { device_tree, .. } = kernel.machine;
     let folder = cached(shell, kernel.name, |new| {
         note!("Fetching the kernel {}", kernel.name);
-        let suite = mirror.suite(kernel.suite, kernel.architecture, new.new_path())?;
+        let suite = mirror.suite(kernel.suite, kernel.architecture, new)?;
         // Newer packages come in parts: the image package depends on one with the binary.
         let packages = suite.download(&suite.dependencies(kernel.package, &["linux-image-", "linux-binary-"])?)?;
         let image =
             extract(&packages, |name| name.starts_with("vmlinu"))?.context("the package has no kernel in it")?;
-        new.write("kernel", &unwrap(image)?, 0o644)?;
+        fs::write(new.join("kernel"), unwrap(image)?)?;
         if let Some(name) = *device_tree {
             let tree = extract(&packages, |file| file == name)?;
-            new.write("device-tree", &tree.with_context(|| format!("the package has no {name} in it"))?, 0o644)?;
+            fs::write(new.join("device-tree"), tree.with_context(|| format!("the package has no {name} in it"))?)?;
         }
         Ok(())
     })?;
@@ -91,16 +91,16 @@ fn emulator(shell: &Shell, mirror: &Mirror, machine: &Machine) -> Result<Emulato
     }
     let root = cached(shell, emulator, |new| {
         note!("Fetching a newer {emulator}; version {version} is the first that boots this machine");
-        let suite = mirror.suite(BACKPORTS, &debian::architecture(shell)?, new.new_path())?;
-        suite.unpack(package, "qemu-system-", new.new_path())
+        let suite = mirror.suite(BACKPORTS, &debian::architecture(shell)?, new)?;
+        suite.unpack(package, "qemu-system-", new)
     })?;
     Ok(Emulator { program: root.join("usr/bin").join(emulator), root: Some(root) })
 }
 
 /// A folder in the cache. Where it is missing, `fill` makes it.
-fn cached(shell: &Shell, name: &str, fill: impl FnOnce(&Folder) -> Result<()>) -> Result<PathBuf> {
+fn cached(shell: &Shell, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let path = shell.current_dir().join("target/kernels").join(name);
-    Folder::provide(&path, fill)?;
+    output::provide(&path, fill)?;
     Ok(path)
 }
 

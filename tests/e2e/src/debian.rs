@@ -7,8 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 use xtask::needs::Needs;
-use xtask::note;
-use xtask::output::Folder;
+use xtask::{note, output};
 
 /// What newer releases have apart from the packages that the hosts name.
 const PACKAGES: [&str; 5] = ["aardvark-dns", "docker-cli", "netavark", "nftables", "passt"];
@@ -63,9 +62,7 @@ pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
     let packages: BTreeSet<&str> = packages(release).chain(PACKAGES).collect();
     let packages = Vec::from_iter(packages).join(",");
     note!("Installing Debian's {release} in {}, which takes some minutes once", path.display());
-    let folder = Folder::begin(&path)?;
-    install(shell, release, &packages, mirror, folder.new_path())?;
-    folder.finish(&[])?;
+    output::provide(&path, |new| install(shell, release, &packages, mirror, new))?;
     Ok(path)
 }
 

@@ -6,12 +6,13 @@ use release::checkout::Checkout;
 use release::materials::Materials;
 use release::provenance::Parameters;
 use release::{BILL, PROVENANCE, bill, provenance, referrers};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use xshell::Shell;
 use xtask::build::{self, Binary};
 use xtask::compiler::Compiler;
 use xtask::image::{self, Contents};
-use xtask::output::Folder;
+use xtask::output::Staged;
 use xtask::platform::{self, PLATFORMS};
 
 /// What the image is called on every host.
@@ -51,29 +52,29 @@ pub fn stand_in(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
 /// about it. Returns the image's archive.
 fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     let path = shell.current_dir().join("target/e2e").join(name);
-    let folder = Folder::begin(&path)?;
-    image::pack(binaries, &Contents::named(REFERENCE))?.write(&folder)?;
+    let mut staged = Staged::new(&path)?;
+    image::pack(binaries, &Contents::named(REFERENCE))?.stage(&mut staged)?;
     let linked = Contents { links: vec![LINK.into()], ..Contents::named(REFERENCE) };
-    image::write_each(&folder, binaries, &linked)?;
-    write_released(shell, &folder, binaries)?;
-    folder.finish(&[])?;
+    image::stage_each(&mut staged, binaries, &linked)?;
+    staged.commit()?;
+    write_released(shell, &path.join(RELEASED), binaries)?;
     Ok(path.join("pause.oci.tar"))
 }
 
 /// Writes the image with bill and provenance of these sources, tagged or not.
-fn write_released(shell: &Shell, folder: &Folder, binaries: &[Binary]) -> Result<()> {
+fn write_released(shell: &Shell, path: &Path, binaries: &[Binary]) -> Result<()> {
     let contents = Contents::named(REFERENCE);
-    let folder = Folder::begin(&folder.new_path().join(RELEASED))?;
-    image::pack(binaries, &contents)?.write(&folder)?;
-    let layout = folder.new_path().join(LAYOUT);
+    let mut staged = Staged::new(path)?;
+    image::pack(binaries, &contents)?.stage(&mut staged)?;
+    staged.commit()?;
+    let layout = path.join(LAYOUT);
     let index = referrers::index(&layout)?;
     let materials = Materials::gather(shell, binaries)?;
     let bill = bill::write(binaries, &materials, &index)?;
     let parameters = Parameters { contents: &contents, builder: provenance::RELEASER };
     let provenance = provenance::write(&parameters, &Checkout::read(shell)?, &materials, &index, &[])?;
-    folder.write(BILL, &bill, 0o644)?;
-    folder.write(PROVENANCE, &provenance, 0o644)?;
+    fs::write(path.join(BILL), &bill)?;
+    fs::write(path.join(PROVENANCE), &provenance)?;
     let attached = [(BILL, bill::MEDIA_TYPE, bill), (PROVENANCE, provenance::MEDIA_TYPE, provenance)];
-    folder.take_step(|_| referrers::attach(&layout, &index, &attached))?;
-    folder.finish(&[])
+    referrers::attach(&layout, &index, &attached)
 }

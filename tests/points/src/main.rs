@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use xshell::Shell;
 use xtask::needs::Needs;
-use xtask::output::Folder;
+use xtask::output::Staged;
 use xtask::platform::{self, Platform, QEMU_USER, Selection};
 use xtask::table::Table;
 use xtask::{build, command, say, test};
@@ -87,9 +87,9 @@ fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<PathBuf>>
     }
     let binaries = build::build_with(shell, platforms, needs)?;
     let path = shell.current_dir().join("target/points");
-    let folder = Folder::begin(&path)?;
-    build::write(&folder, &binaries)?;
-    folder.finish(&["bin"])?;
+    let mut staged = Staged::new(&path)?;
+    build::stage(&mut staged, &binaries);
+    staged.commit()?;
     Ok(binaries.iter().map(|binary| path.join("bin").join(binary.file_name())).collect())
 }
 

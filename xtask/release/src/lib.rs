@@ -18,7 +18,7 @@ use std::path::Path;
 use xshell::Shell;
 use xtask::digest::sha256;
 use xtask::image::{self, ContentsArguments};
-use xtask::output::Folder;
+use xtask::output::Staged;
 use xtask::platform::PLATFORMS;
 use xtask::{build, say};
 
@@ -57,34 +57,42 @@ const LAYOUT: &str = "pause.oci";
 /// Where the sources are not those of a release, or something can't be built or written.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let (checkout, compilers) = checks::pass(shell)?;
-    // As a part of the whole, so that the image's command does not take its turn between the two.
-    let dist = Folder::begin(&shell.current_dir().join("dist"))?;
-    let release = Folder::begin(&dist.new_path().join("release"))?;
+    let mut release = Staged::new(shell.current_dir().join("dist/release"))?;
+    let temporary = tempfile::tempdir()?;
+    let new = temporary.path();
     let contents = arguments.contents.contents();
     let binaries = build::build_by(shell, &PLATFORMS.iter().collect::<Vec<_>>(), &compilers)?;
     let packed = image::pack(&binaries, &contents)?;
     let materials = Materials::gather(shell, &binaries)?;
     ensure!(checkout::Checkout::read(shell)? == checkout, "the sources changed while they were built");
 
-    image::write(&release, &binaries, packed, &contents, true)?;
-    release.take_step(flatten)?;
-    copy_licenses(shell, &release)?;
-    let layout = release.new_path().join(LAYOUT);
+    let mut staged = Staged::new(new)?;
+    image::stage(&mut staged, &binaries, packed, &contents, true)?;
+    staged.commit()?;
+    flatten(new)?;
+    copy_licenses(shell, new)?;
+    let layout = new.join(LAYOUT);
     let index = referrers::index(&layout)?;
 
     let bill = bill::write(&binaries, &materials, &index)?;
-    release.write(BILL, &bill, 0o644)?;
+    fs::write(new.join(BILL), &bill)?;
     let parameters = Parameters { contents: &contents, builder: &arguments.builder };
-    let provenance = provenance::write(&parameters, &checkout, &materials, &index, &files(release.new_path())?)?;
-    release.write(PROVENANCE, &provenance, 0o644)?;
+    let provenance = provenance::write(&parameters, &checkout, &materials, &index, &files(new)?)?;
+    fs::write(new.join(PROVENANCE), &provenance)?;
     let attached = [(BILL, bill::MEDIA_TYPE, bill), (PROVENANCE, provenance::MEDIA_TYPE, provenance)];
-    release.take_step(|_| referrers::attach(&layout, &index, &attached))?;
+    referrers::attach(&layout, &index, &attached)?;
 
-    let files = files(release.new_path())?;
+    let files = files(new)?;
     let sums: String = files.iter().map(|(name, content)| format!("{}  {name}\n", sha256(content))).collect();
-    release.write(SUMS, sums.as_bytes(), 0o644)?;
-    release.finish(&[])?;
-    dist.finish(&[])?;
+    let prefix = format!("{LAYOUT}/");
+    let released = || files.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
+    release.layout(LAYOUT, released().filter_map(|(name, content)| Some((name.strip_prefix(&prefix)?, content))));
+    for (name, content) in released().filter(|(name, _)| !name.starts_with(&prefix)) {
+        let is_program = binaries.iter().any(|binary| binary.file_name() == name);
+        release.file(name, content, if is_program { 0o755 } else { 0o644 });
+    }
+    release.file(SUMS, sums, 0o644);
+    release.commit()?;
 
     say!("In dist/release, {} files beside {SUMS}, and:", files.len());
     for reference in &contents.references {
@@ -113,11 +121,11 @@ fn flatten(release: &Path) -> Result<()> {
 }
 
 /// Copies the licences. That of one crate has to come with every copy of the program.
-fn copy_licenses(shell: &Shell, release: &Folder) -> Result<()> {
+fn copy_licenses(shell: &Shell, release: &Path) -> Result<()> {
     for path in shell.read_dir(".")? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with("LICENSE-") {
-            release.write(&*name, &shell.read_binary_file(&path)?, 0o644)?;
+            fs::copy(&path, release.join(&*name))?;
         }
     }
     Ok(())

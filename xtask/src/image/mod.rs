@@ -4,7 +4,7 @@ mod layout;
 
 use crate::build::{self, Binary};
 use crate::needs::Needs;
-use crate::output::Folder;
+use crate::output::Staged;
 use crate::platform::{Platform, Selection};
 use crate::say;
 use crate::seccomp::{self, Profile};
@@ -105,12 +105,11 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where something can't be built, is over its budget, or can't be written.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let contents = arguments.contents.contents();
-    let dist = Folder::begin(&shell.current_dir().join("dist"))?;
+    let mut dist = Staged::new(shell.current_dir().join("dist"))?;
     let binaries = build::build_with(shell, &arguments.selection.platforms(), Needs::of("cargo xtask image"))?;
     let packed = pack(&binaries, &contents)?;
-    let all_sizes = write(&dist, &binaries, packed, &contents, arguments.air_gap)?;
-    // Else archives of another image would stay beside this one.
-    dist.finish(&["air-gap"])?;
+    let all_sizes = stage(&mut dist, &binaries, packed, &contents, arguments.air_gap)?;
+    dist.commit()?;
 
     let mut table = sizes::table(&all_sizes);
     table.headings.extend(["budget".into(), "compiler".into()]);
@@ -127,22 +126,19 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Writes all that the command makes. Returns the sizes.
-///
-/// # Errors
-/// Where something can't be written.
-pub fn write(
-    folder: &Folder,
+/// Stages all that the command makes. Returns the sizes.
+pub fn stage(
+    staged: &mut Staged,
     binaries: &[Binary],
     packed: Packed,
     contents: &Contents,
     air_gap: bool,
 ) -> Result<Vec<Sizes>> {
-    build::write(folder, binaries)?;
+    build::stage(staged, binaries);
     if air_gap {
-        write_each(folder, binaries, contents)?;
+        stage_each(staged, binaries, contents)?;
     }
-    packed.write(folder)
+    packed.stage(staged)
 }
 
 /// An image, ready to be written.
@@ -163,16 +159,11 @@ impl Packed {
         self.layout.index()
     }
 
-    /// Writes it as `pause.oci` and `pause.oci.tar`, and the seccomp profile beside it. Returns the sizes.
-    ///
-    /// # Errors
-    /// Where it can't be written.
-    pub fn write(self, folder: &Folder) -> Result<Vec<Sizes>> {
-        for (path, content) in self.layout.files() {
-            folder.write(format!("pause.oci/{path}"), content, 0o644)?;
-        }
-        folder.write("pause.oci.tar", &self.archive, 0o644)?;
-        folder.write(seccomp::FILE, &Profile::of_the_program().to_json()?, 0o644)?;
+    /// Stages it as `pause.oci` and `pause.oci.tar`, and the seccomp profile. Returns the sizes.
+    pub fn stage(self, staged: &mut Staged) -> Result<Vec<Sizes>> {
+        staged.layout("pause.oci", self.layout.files());
+        staged.file("pause.oci.tar", self.archive, 0o644);
+        staged.file(seccomp::FILE, Profile::of_the_program().to_json()?, 0o644);
         Ok(self.sizes)
     }
 }
@@ -196,14 +187,11 @@ pub fn pack(binaries: &[Binary], contents: &Contents) -> Result<Packed> {
     Ok(Packed { layout, archive, sizes: all_sizes })
 }
 
-/// Writes an archive of its own for each platform, where [`air_gap_archive`] says.
-///
-/// # Errors
-/// Where one can't be written.
-pub fn write_each(folder: &Folder, binaries: &[Binary], contents: &Contents) -> Result<()> {
+/// Stages an archive per platform, at the path of [`air_gap_archive`].
+pub fn stage_each(staged: &mut Staged, binaries: &[Binary], contents: &Contents) -> Result<()> {
     for binary in binaries {
         let (layout, images) = Layout::of(std::slice::from_ref(binary), contents)?;
-        folder.write(air_gap_archive(binary.platform), &layout.archive(&images[0], &contents.references)?, 0o644)?;
+        staged.file(air_gap_archive(binary.platform), layout.archive(&images[0], &contents.references)?, 0o644);
     }
     Ok(())
 }

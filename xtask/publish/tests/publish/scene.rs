@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use xshell::Shell;
 use xtask::build;
 use xtask::image::{self, Contents};
-use xtask::output::Folder;
+use xtask::output::Staged;
 use xtask::platform::{self, PLATFORMS, Platform};
 
 /// The platforms of the image that most cases are about: two, as one would hide what is mixed up.
@@ -54,9 +54,9 @@ impl Scene {
             ("linked", vec![&PLATFORMS[0]], Contents { links: vec!["usr/bin/pod".into()], ..Contents::usual() }),
         ];
         for (name, platforms, contents) in images {
-            let folder = Folder::begin(&folder.path().join(name))?;
-            image::pack(&build::build(&shell, &platforms)?, &contents)?.write(&folder)?;
-            folder.finish(&[])?;
+            let mut staged = Staged::new(folder.path().join(name))?;
+            image::pack(&build::build(&shell, &platforms)?, &contents)?.stage(&mut staged)?;
+            staged.commit()?;
         }
         let home = std::env::home_dir().context("a home")?;
         let toolchain = [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")];
