@@ -6,14 +6,15 @@ use crate::digest::sha256;
 use anyhow::{Context, Result};
 use oci_spec::image::{
     ANNOTATION_BASE_IMAGE_NAME, ANNOTATION_DESCRIPTION, ANNOTATION_LICENSES, ANNOTATION_REF_NAME, ANNOTATION_TITLE,
-    ANNOTATION_VERSION, Config, ConfigBuilder, Descriptor, ImageConfiguration, ImageConfigurationBuilder, ImageIndex,
-    ImageIndexBuilder, ImageManifest, ImageManifestBuilder, MediaType, OciLayoutBuilder, Platform, PlatformBuilder,
-    RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
+    ANNOTATION_VERSION, Config, ConfigBuilder, Descriptor, HistoryBuilder, ImageConfiguration,
+    ImageConfigurationBuilder, ImageIndex, ImageIndexBuilder, ImageManifest, ImageManifestBuilder, MediaType,
+    OciLayoutBuilder, Platform, PlatformBuilder, RootFsBuilder, SCHEMA_VERSION, Sha256Digest,
 };
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
+use tar::EntryType;
 
 /// The program's path in the image, from its root.
 pub const PROGRAM: &str = "pause";
@@ -116,21 +117,11 @@ impl Layout {
         let layers: Vec<_> = docker.manifest.layers().iter().map(blob).collect();
         let manifest = json!([{ "Config": blob(docker.manifest.config()), "RepoTags": references, "Layers": layers }]);
         files.insert("manifest.json".into(), json(&manifest)?);
-        let mut archive = tar::Builder::new(Vec::new());
-        let mut folders = BTreeSet::new();
+        let mut archive = Archive::new();
         for (path, content) in &files {
-            // An unpacker makes a folder that has no entry as it likes; skopeo then can't give it back its owner.
-            for (end, _) in path.match_indices('/') {
-                let folder = &path[..=end];
-                if folders.insert(folder) {
-                    let mut header = header(0, 0o755);
-                    header.set_entry_type(tar::EntryType::Directory);
-                    archive.append_data(&mut header, folder, std::io::empty())?;
-                }
-            }
-            archive.append_data(&mut header(content.len(), 0o644), path, content.as_slice())?;
+            archive.add(EntryType::Regular, path, 0o644, content)?;
         }
-        Ok(archive.into_inner()?)
+        archive.finish()
     }
 
     /// The digest of the index of all platforms, in hexadecimal.
@@ -158,7 +149,9 @@ fn platform(name: &str) -> Result<Platform> {
     Ok(platform)
 }
 
-/// What a runtime must know to start the program. A time of creation, a history and a `PATH` would only cost.
+/// The image's configuration. Buildah, skopeo and the crate oci-spec expect an entry in its history for each layer, and
+/// Docker 25 panics if an entry has no time. A time for the image itself would make it older than anything else, so
+/// that `docker image prune --filter until=1h` removes it.
 fn configuration(platform: &Platform, layer: &[u8]) -> Result<ImageConfiguration> {
     let config: Config = ConfigBuilder::default().user("65535:65535").entrypoint([format!("/{PROGRAM}")]).build()?;
     let rootfs = RootFsBuilder::default().diff_ids([format!("sha256:{}", sha256(layer))]).build()?;
@@ -167,32 +160,62 @@ fn configuration(platform: &Platform, layer: &[u8]) -> Result<ImageConfiguration
         .architecture(platform.architecture().clone())
         .config(config)
         .rootfs(rootfs)
+        .history([HistoryBuilder::default().created("1970-01-01T00:00:00Z").build()?])
         .build()?;
     configuration.set_variant(platform.variant().clone());
     Ok(configuration)
 }
 
-/// The file system: one file, at one path or more.
+/// The file system: its root, and one file at one path or more. Without an entry for the root, mkfs.erofs and sqfstar
+/// let any user write there.
 fn layer(program: &[u8], links: &[String]) -> Result<Vec<u8>> {
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.append_data(&mut header(program.len(), 0o555), PROGRAM, program)?;
+    let mut layer = Archive::new();
+    layer.add(EntryType::Directory, "./", 0o755, &[])?;
+    layer.add(EntryType::Regular, PROGRAM, 0o555, program)?;
     for link in links {
-        let mut header = header(0, 0o555);
-        header.set_entry_type(tar::EntryType::Link);
-        archive.append_link(&mut header, link, PROGRAM)?;
+        layer.add(EntryType::Link, link, 0o555, &[])?;
     }
-    Ok(archive.into_inner()?)
+    layer.finish()
 }
 
-/// What an archive says of a file: it belongs to root and to no time.
-fn header(size: usize, mode: u32) -> tar::Header {
-    let mut header = tar::Header::new_ustar();
-    header.set_size(size as u64);
-    header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header
+/// A tar archive in the making, of entries that belong to root, have no names of owners and are from 1970.
+struct Archive {
+    builder: tar::Builder<Vec<u8>>,
+    directories: BTreeSet<String>,
+}
+
+impl Archive {
+    fn new() -> Self {
+        Self { builder: tar::Builder::new(Vec::new()), directories: BTreeSet::new() }
+    }
+
+    /// Adds an entry, after one for each directory above it. A link leads to the program.
+    ///
+    /// The entry's type is explicit. The crate's default is NUL, as before POSIX, which mkfs.erofs skips. A directory
+    /// without an entry gets the owner and mode that the unpacker likes, which skopeo can't undo.
+    fn add(&mut self, entry_type: EntryType, path: &str, mode: u32, content: &[u8]) -> Result<()> {
+        for (end, _) in path.trim_end_matches('/').match_indices('/') {
+            let directory = &path[..=end];
+            if self.directories.insert(directory.into()) {
+                self.add(EntryType::Directory, directory, 0o755, &[])?;
+            }
+        }
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(entry_type);
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        if entry_type == EntryType::Link {
+            header.set_link_name(PROGRAM)?;
+        }
+        Ok(self.builder.append_data(&mut header, path, content)?)
+    }
+
+    fn finish(self) -> Result<Vec<u8>> {
+        Ok(self.builder.into_inner()?)
+    }
 }
 
 /// Compresses as well as gzip's format allows; without a name or a time.
