@@ -10,5 +10,6 @@ pub mod hosts;
 pub mod images;
 pub mod machine;
 pub mod pause;
+pub mod recipe;
 pub mod sandbox;
 pub mod visit;
