@@ -4,16 +4,14 @@ use crate::compiler::{self, Compiler};
 use crate::needs::Needs;
 use crate::output::Staged;
 use crate::platform::{Platform, Selection};
+use crate::progress::Progress;
 use crate::{ports, say};
 use anyhow::{Context, Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
-use std::time::Duration;
 use xshell::Shell;
 
 /// Build the release binaries into dist/bin and compare their sizes with the budget
@@ -98,11 +96,11 @@ pub fn build_by(
     platforms: &[&'static Platform],
     compilers: &BTreeMap<&str, Compiler>,
 ) -> Result<Vec<Binary>> {
-    let progress = progress(platforms.len() as u64);
+    let progress = Progress::new(platforms.len());
     let mut programs = HashMap::new();
     let mut binaries = Vec::new();
     for platform in platforms {
-        progress.set_message(format!("building {}", platform.name));
+        progress.step(format_args!("building {}", platform.name));
         let compiler = compilers[platform.target];
         // Platforms can share a target: the variants of linux/arm do.
         let content: &Vec<u8> = match programs.entry(platform.target) {
@@ -117,9 +115,7 @@ pub fn build_by(
         let (size, budget) = (binary.size(), platform.budget);
         ensure!(size <= budget, "{} is {size} bytes, over its budget of {budget}", platform.name);
         binaries.push(binary);
-        progress.inc(1);
     }
-    progress.finish_and_clear();
     Ok(binaries)
 }
 
@@ -162,16 +158,4 @@ fn end_of_image<Elf: FileHeader<Endian = Endianness>>(program: &[u8]) -> Result<
         offset + size
     });
     ends.max().context("the program has no segment that is loaded")
-}
-
-/// A progress bar on a terminal, and nothing elsewhere: there, the printed commands are the progress.
-pub fn progress(steps: u64) -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style =
-        ProgressStyle::with_template("{spinner} {bar:20} {pos}/{len} {msg} ({elapsed})").expect("a valid template");
-    let bar = ProgressBar::new(steps).with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }

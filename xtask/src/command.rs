@@ -1,5 +1,7 @@
 //! What all commands have in common: how one finds the repository, reads its arguments, speaks, fails and ends.
 
+#[cfg(unix)]
+use crate::owner;
 use crate::{output, proofs};
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
@@ -14,8 +16,8 @@ use xshell::{Cmd, Shell};
 /// The exit status of a command that was used wrongly.
 const MISUSED: u8 = 2;
 
-/// The exit status of a command that somebody interrupted: 128 and SIGINT, as shells have it.
-const INTERRUPTED: i32 = 130;
+/// The longest line of a message, in characters.
+const WIDTH: usize = 120;
 
 /// Bad input: what was wrong, and what would be right.
 #[derive(Debug)]
@@ -51,19 +53,20 @@ pub fn main<Arguments: Parser>(
     let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // What was wrong and what would be right is the first paragraph; the rest is how to get help.
+            // Then comes how to get help.
             let message = error.to_string();
-            let paragraph = message.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>();
-            note(format_args!("{}", paragraph.join(" ")));
-            return ExitCode::from(MISUSED);
+            let message = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+            let message: Vec<_> = message.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+            note(format_args!("{}", wrap(&message.join(" ").replace(" tip: ", "; "))));
+            return exit(ExitCode::from(MISUSED));
         }
         Err(help) if help.use_stderr() => {
             note(format_args!("{help}"));
-            return ExitCode::from(MISUSED);
+            return exit(ExitCode::from(MISUSED));
         }
         Err(help) => {
             say(format_args!("{}", help.to_string().trim_end()));
-            return end(Ok(()));
+            return exit(end(Ok(())));
         }
     };
     start(|shell| run(shell, arguments))
@@ -71,12 +74,57 @@ pub fn main<Arguments: Parser>(
 
 /// Runs a command whose arguments have been read, in the checkout that the caller is in.
 pub fn start(run: impl FnOnce(&Shell) -> Result<()>) -> ExitCode {
-    // What a command has begun to write must not stay behind half-written.
-    let handler = ctrlc::set_handler(|| {
+    let handled = exit_on_signals().context("can't handle signals");
+    exit(end(handled.and_then(|()| run(&repository()?))))
+}
+
+/// Has a signal wait until nothing is half-written, then end the process with the exit status that a shell would show.
+#[cfg(unix)]
+fn exit_on_signals() -> Result<()> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    use std::io::{PipeWriter, Read, pipe};
+    use std::sync::OnceLock;
+    static CAUGHT: OnceLock<PipeWriter> = OnceLock::new();
+    extern "C" fn catch(signal: i32) {
+        // It has room for 65,536 signals.
+        let _ = CAUGHT.get().map(|mut pipe| pipe.write(&[signal as u8]));
+    }
+    let (mut caught, pipe) = pipe()?;
+    CAUGHT.set(pipe).expect("a process runs one command");
+    for number in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: The handler makes one system call, and its pipe stays open.
+        let before = unsafe { signal(number, SigHandler::Handler(catch)) }?;
+        if matches!(before, SigHandler::SigIgn) {
+            // Started by nohup, or in the background.
+            // SAFETY: There is no handler.
+            unsafe { signal(number, before) }?;
+        }
+    }
+    std::thread::spawn(move || {
+        let mut number = [0];
+        caught.read_exact(&mut number).expect("the pipe is open");
         output::abandon();
-        std::process::exit(INTERRUPTED)
+        give_back();
+        std::process::exit(128 + i32::from(number[0]));
     });
-    end(handler.context("can't handle interrupts").and_then(|()| run(&repository()?)))
+    Ok(())
+}
+
+/// Elsewhere, a signal ends the process at once.
+#[cfg(not(unix))]
+fn exit_on_signals() -> Result<()> {
+    Ok(())
+}
+
+/// The last thing that a command does.
+fn exit(code: ExitCode) -> ExitCode {
+    give_back();
+    code
+}
+
+fn give_back() {
+    #[cfg(unix)]
+    owner::give_back(repository().ok().map(|shell| shell.current_dir()));
 }
 
 /// The main function of a command that has a crate of its own.
@@ -101,8 +149,34 @@ fn end(mut result: Result<()>) -> ExitCode {
     if let Some(&Failed(status)) = error.downcast_ref() {
         return ExitCode::from(status);
     }
-    note(format_args!("error: {error:#}"));
+    note(format_args!("{}", wrap(&format!("error: {error:#}"))));
     if error.is::<Misuse>() { ExitCode::from(MISUSED) } else { ExitCode::FAILURE }
+}
+
+/// Breaks the first line of a message where it is too long. What follows is a command to type, or a table.
+fn wrap(message: &str) -> String {
+    let (first, rest) = message.split_at(message.find('\n').unwrap_or(message.len()));
+    let mut lines = vec![String::new()];
+    for word in first.split(' ') {
+        let line = lines.last_mut().expect("it begins with one");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= WIDTH {
+            line.extend([" ", word]);
+        } else {
+            lines.push(word.into());
+        }
+    }
+    lines.join("\n") + rest
+}
+
+/// Writes what another program printed to a file below target. Returns its path in the checkout, for a message.
+pub fn log(shell: &Shell, name: &str, output: &[u8]) -> String {
+    let path = format!("target/log/{name}.txt");
+    match shell.write_file(&path, output) {
+        Ok(()) => path,
+        Err(error) => error.to_string(),
+    }
 }
 
 /// A shell in the checkout that the caller is in, whichever one this program was built from. The caller's own
@@ -127,7 +201,7 @@ pub fn cargo() -> Command {
 /// Cargo, to `build` or `run` a package of this repository for this machine, as the alias `xtask` does.
 pub fn cargo_for(subcommand: &str, package: &str, repository: &Path) -> Command {
     let mut command = cargo();
-    command.args([subcommand, "--quiet", "--config", "profile.dev.panic='unwind'", "--target", "host-tuple"]);
+    command.args([subcommand, "--config", "profile.dev.panic='unwind'", "--target", "host-tuple"]);
     command.args(["--package", package, "--manifest-path"]).arg(repository.join("Cargo.toml"));
     command
 }

@@ -2,8 +2,8 @@
 //! Debian's second one, which builds `core` from source.
 
 use crate::needs::{self, Needs};
-use crate::note;
-use anyhow::{Context, Result, bail, ensure};
+use crate::{command, note};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
 
 /// Finds a compiler for each target, or gets it. Each target is on its own: what rustup can fetch, it does. What
-/// Debian's compiler takes becomes a need, with rustup's own reason.
+/// Debian's compiler takes becomes a need.
 ///
 /// # Errors
 /// Where the toolchain does not know a target.
@@ -45,7 +45,7 @@ pub fn choose<'a>(
     needs: &mut Needs,
 ) -> Result<BTreeMap<&'a str, Compiler>> {
     let mut compilers = BTreeMap::new();
-    let mut refused = Vec::new();
+    let (mut refused, mut reasons) = (Vec::new(), String::new());
     for target in targets {
         if compilers.contains_key(target) {
             continue;
@@ -55,7 +55,8 @@ pub fn choose<'a>(
             false => match fetch_core(shell, target) {
                 Ok(()) => Compiler::Rustup,
                 Err(reason) => {
-                    refused.push(format!("core for {target} ({reason})"));
+                    reasons += &format!("{target}: {reason:#}\n");
+                    refused.push(target);
                     Compiler::Debian
                 }
             },
@@ -63,10 +64,11 @@ pub fn choose<'a>(
         compilers.insert(target, compiler);
     }
     if !refused.is_empty() {
-        let purpose = format!("build {}", refused.join(", "));
-        note!("Debian's compiler has to {purpose}");
-        needs.file(DEBIAN_SOURCE, "rust-web-src", &purpose);
-        needs.file(DEBIAN_RUSTC, "rustc-web", &purpose);
+        let log = command::log(shell, "rustup", reasons.as_bytes());
+        let targets = if refused.len() == 1 { refused[0].into() } else { format!("{} targets", refused.len()) };
+        note!("Debian's compiler builds core for {targets}: rustup can't fetch it, see {log}");
+        needs.file(DEBIAN_SOURCE, "rust-web-src", "build core");
+        needs.file(DEBIAN_RUSTC, "rustc-web", "build core");
     }
     Ok(compilers)
 }
@@ -86,7 +88,10 @@ pub fn only<'a>(
         Compiler::Rustup => {
             for target in compilers.keys() {
                 if !has_core(shell, target)? {
-                    fetch_core(shell, target).with_context(|| format!("there is no core for {target}"))?;
+                    fetch_core(shell, target).map_err(|error| {
+                        let log = command::log(shell, "rustup", format!("{error:#}\n").as_bytes());
+                        anyhow!("rustup can't fetch core for {target}, see {log}")
+                    })?;
                 }
             }
         }
@@ -110,26 +115,11 @@ fn has_core(shell: &Shell, target: &str) -> Result<bool> {
 /// Has rustup fetch `core` for a target.
 fn fetch_core(shell: &Shell, target: &str) -> Result<()> {
     ensure!(needs::exists("rustup"), "there is no rustup");
-    note!("Fetching core for {target}, needed to build the program");
-    let command = cmd!(shell, "rustup target add {target}").env("RUST_BACKTRACE", "0");
-    let output = command.quiet().ignore_status().output()?;
-    ensure!(output.status.success(), "rustup: {}", reason(&String::from_utf8_lossy(&output.stderr)));
+    note!("fetching core for {target}");
+    let output = cmd!(shell, "rustup target add {target}").quiet().ignore_status().output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
     ensure!(has_core(shell, target)?, "rustup fetched it for another toolchain");
     Ok(())
-}
-
-/// Why rustup failed: its error, and the first of all causes, which it tells last.
-fn reason(messages: &str) -> String {
-    let Some(error) = messages.lines().find_map(|line| line.strip_prefix("error: ")) else {
-        return "it does not say why".into();
-    };
-    match messages.split_once("Caused by:").and_then(|(_, causes)| causes.trim_end().lines().last()) {
-        // They are numbered where there are several.
-        Some(cause) => {
-            format!("{error}: {}", cause.trim().trim_start_matches(|c: char| c.is_ascii_digit() || c == ':').trim())
-        }
-        None => error.into(),
-    }
 }
 
 /// Fails where Debian's compiler is too old.
@@ -193,11 +183,13 @@ pub fn compile(
             .env("RUSTC_BOOTSTRAP", "1")
             .env("PAUSE_TOOLCHAIN", sysroot),
     };
-    note!("$ {command}");
     let output = command.quiet().ignore_status().output()?;
     if !output.status.success() {
+        let log = command::log(shell, "cargo", &output.stderr);
         let messages = String::from_utf8_lossy(&output.stderr);
-        bail!("{}", messages.trim().trim_start_matches("error: "));
+        let error = messages.lines().find_map(|line| line.strip_prefix("error")?.split_once(": "));
+        let error = error.map_or("cargo failed", |(_, error)| error);
+        bail!("{}; cargo's output is in {log}", error.chars().take(100).collect::<String>());
     }
     Ok(shell.current_dir().join(format!("{folder}/{target}/release/{program}")))
 }
@@ -205,16 +197,6 @@ pub fn compile(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rustups_reason_is_its_error_and_the_first_cause() {
-        let plain = "info: syncing\nerror: toolchain 'x' has no prebuilt artifacts\nnote: see there\n";
-        assert_eq!(reason(plain), "toolchain 'x' has no prebuilt artifacts");
-        let numbered = "error: download failed\n\nCaused by:\n    0: could not fetch\n    1: status code: 404\n";
-        assert_eq!(reason(numbered), "download failed: status code: 404");
-        assert_eq!(reason("error: download failed\n\nCaused by:\n    no network\n"), "download failed: no network");
-        assert_eq!(reason("killed\n"), "it does not say why");
-    }
 
     #[test]
     fn a_version_is_recent_or_not() {

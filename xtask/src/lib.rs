@@ -13,8 +13,11 @@ pub mod floor;
 pub mod image;
 pub mod needs;
 pub mod output;
+#[cfg(unix)]
+pub mod owner;
 pub mod platform;
 pub mod ports;
+pub mod progress;
 pub mod proofs;
 pub mod seccomp;
 pub mod sizes;

@@ -1,8 +1,8 @@
-//! What a command needs and the machine lacks: asked for at once, before any work, and installed where that can
-//! be done.
+//! Programs and rights that a command needs. If something is missing, it is installed or the command stops, before
+//! any work.
 
-use crate::note;
-use anyhow::{Context, Result, bail, ensure};
+use crate::{command, note};
+use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
@@ -51,10 +51,7 @@ impl Needs {
         self.root.is_none() && self.packages.is_empty()
     }
 
-    /// Installs what is missing, or says what to do, all of it in one line.
-    ///
-    /// # Errors
-    /// Where something is missing that can't be installed here and now.
+    /// Installs what is missing, or fails with the command to type.
     pub fn provide(&self, shell: &Shell) -> Result<()> {
         if self.is_empty() {
             return Ok(());
@@ -62,46 +59,43 @@ impl Needs {
         let Self { command, root, packages } = self;
         let names: Vec<_> = packages.keys().map(String::as_str).collect();
         let list = names.join(" ");
-        let purposes = self.purposes();
         if let Some(why) = root {
-            let packages = if packages.is_empty() { String::new() } else { format!(", and would install {list}") };
+            let count = match names.len() {
+                0 => String::new(),
+                count => format!(", and {count} more Debian packages"),
+            };
             // sudo's own PATH has no rustup.
-            bail!(
-                "`{command}` needs root, to {why}{packages}; \
-                 run `sudo env PATH=\"$PATH\" HOME=\"$HOME\" {command}`"
-            );
+            bail!("this command needs root to {why}{count}; run\n  sudo env PATH=\"$PATH\" HOME=\"$HOME\" {command}");
         }
         if !exists("apt-get") {
             bail!(
-                "`{command}` needs programs that are not here; \
-                 install what this system calls Debian's packages {list} ({purposes})"
+                "`{command}` needs programs that this system may call otherwise than Debian, whose packages are\n  {list}"
             );
         }
         if !is_root() {
-            bail!("`{command}` needs packages that are not here ({purposes}); run `sudo apt-get install --yes {list}`");
+            let purposes = self.purposes();
+            bail!("`{command}` needs {purposes}; run\n  sudo apt-get install --yes {list}");
         }
-        note!("Installing {list}: {purposes}");
-        install(shell, &names).with_context(|| format!("can't install {list}, needed: {purposes}"))?;
+        note!("installing {list}");
+        install(shell, &names).with_context(|| format!("can't install {}", self.purposes()))?;
         for (name, missing) in packages {
             if let Some(file) = missing.files.iter().find(|file| !exists(file)) {
-                bail!("the package {name} is installed, but did not bring {file}, needed to {}", missing.why);
+                bail!("the package {name} is installed, but has no {file}, needed to {}", missing.why);
             }
         }
         Ok(())
     }
 
-    /// What each package is needed for; several, where it is the same.
+    /// The packages with the purpose of each, or, if that is too long for a line, their names.
     fn purposes(&self) -> String {
-        let mut purposes: Vec<(&str, Vec<&str>)> = Vec::new();
+        let mut purposes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, Missing { why, .. }) in &self.packages {
-            match purposes.iter_mut().find(|(purpose, _)| purpose == why) {
-                Some((_, names)) => names.push(name),
-                None => purposes.push((why, vec![name])),
-            }
+            purposes.entry(why).or_default().push(name);
         }
         let purposes: Vec<_> =
             purposes.iter().map(|(why, names)| format!("{} to {why}", names.join(" and "))).collect();
-        purposes.join(", ")
+        let (long, count) = (purposes.join(", "), self.packages.len());
+        if long.len() <= 80 { long } else { format!("{count} more Debian packages") }
     }
 }
 
@@ -112,23 +106,20 @@ fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
     let cache = format!("Dir::Cache::archives={}", archives.path().display());
     let partial = archives.path().join("partial");
     std::fs::create_dir(&partial).with_context(|| format!("can't make {}", partial.display()))?;
-    // The package lists of a new machine are old or not there at all.
     let path = std::env::join_paths(search_path())?;
+    // The package lists of a new machine are old or not there at all.
     let update = cmd!(shell, "apt-get update --quiet -o DPkg::Lock::Timeout=300").env("PATH", &path);
-    let updated = update.quiet().ignore_stdout().run();
-    if let Err(error) = updated {
-        note!("Going on with the package lists as they are: {error}");
-    }
+    let updated = update.quiet().ignore_status().output()?;
     let install = cmd!(
         shell,
         "apt-get install --yes --quiet --no-install-recommends -o DPkg::Lock::Timeout=300 -o {cache} {packages...}"
     );
     let install = install.env("PATH", &path).env("DEBIAN_FRONTEND", "noninteractive");
-    let output = install.quiet().ignore_status().ignore_stdout().output()?;
-    // Its last line that begins so says most.
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let reason = errors.lines().rev().find_map(|line| line.strip_prefix("E: "));
-    ensure!(output.status.success(), "{}", reason.unwrap_or("apt-get does not say why"));
+    let installed = install.quiet().ignore_status().output()?;
+    if !installed.status.success() {
+        let output = [updated.stdout, updated.stderr, installed.stdout, installed.stderr].concat();
+        bail!("apt-get failed; its output is in {}", command::log(shell, "apt-get", &output));
+    }
     Ok(())
 }
 

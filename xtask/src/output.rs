@@ -62,8 +62,10 @@ impl Staged {
 
     /// Writes everything. If that fails before the first file is replaced, nothing has changed.
     pub fn commit(self) -> Result<()> {
-        let _uninterrupted = hold();
         let mut made = Vec::new();
+        make_directory(&self.directory, &mut made)?;
+        let _lock = lock(&self.directory);
+        let _uninterrupted = hold();
         let written = self.write(&mut made);
         if written.is_err() {
             // Those that are empty.
@@ -73,8 +75,6 @@ impl Staged {
     }
 
     fn write(&self, made: &mut Vec<PathBuf>) -> Result<()> {
-        make_directory(&self.directory, made)?;
-        let _lock = lock(&self.directory);
         let mut old = Vec::new();
         for layout in self.layouts.iter().filter(|layout| layout.is_dir()) {
             list_layout(layout, "", &mut old)?;
@@ -82,8 +82,9 @@ impl Staged {
         let mut staged = Vec::new();
         for (path, content, mode) in &self.files {
             ensure!(!path.is_dir(), "{} is a directory; move it away", path.display());
-            make_directory(path.parent().context("a file in a directory")?, made)?;
-            let file = stage(path, content, *mode).with_context(|| format!("can't write {}", path.display()))?;
+            let parent = path.parent().context("a file in a directory")?;
+            make_directory(parent, made)?;
+            let file = stage(path, content, *mode).with_context(|| format!("can't write in {}", parent.display()))?;
             staged.push((path, file));
         }
         for (path, file) in staged {

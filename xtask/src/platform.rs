@@ -83,8 +83,10 @@ pub fn native() -> Result<&'static Platform> {
     }
 }
 
+/// The names of all platforms, as a shell expands it.
 fn names() -> String {
-    PLATFORMS.iter().map(|platform| platform.name).collect::<Vec<_>>().join(", ")
+    let names: Vec<_> = PLATFORMS.iter().map(|platform| platform.name.trim_start_matches("linux/")).collect();
+    format!("linux/{{{}}}", names.join(","))
 }
 
 /// The platform of that OCI name; the parser of every `--platform`.
@@ -94,7 +96,7 @@ fn names() -> String {
 pub fn parse(name: &str) -> Result<&'static Platform> {
     match PLATFORMS.iter().find(|platform| platform.name == name) {
         Some(platform) => Ok(platform),
-        None => bail!("there is no such platform; there are {}", names()),
+        None => bail!("unknown platform; there are {}", names()),
     }
 }
 

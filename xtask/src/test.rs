@@ -220,7 +220,7 @@ fn run_tests(shell: &Shell, order: &Order, filter: Option<&str>) -> Result<()> {
 /// Builds the repository's tests. Returns the executable.
 fn build_tests(shell: &Shell) -> Result<PathBuf> {
     let mut cargo = cargo();
-    cargo.current_dir(shell.current_dir()).args(["test", "--quiet", "--no-run", "--target", "host-tuple"]);
+    cargo.current_dir(shell.current_dir()).args(["test", "--no-run", "--target", "host-tuple"]);
     cargo.args(["--package", "pause", "--test", "contract", "--message-format", "json-render-diagnostics"]);
     let output = cargo.stderr(Stdio::inherit()).output().context("can't start cargo")?;
     ensure!(output.status.success(), "the tests can't be built");

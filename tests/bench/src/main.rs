@@ -14,7 +14,6 @@ use anyhow::{Result, ensure};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use contender::Contender;
 use harness::assistant;
-use indicatif::ProgressBar;
 use measure::{MEASUREMENTS, Measurement};
 use results::{Results, Samples};
 use std::path::PathBuf;
@@ -22,7 +21,8 @@ use std::process::ExitCode;
 use std::thread;
 use xshell::Shell;
 use xtask::needs::Needs;
-use xtask::{build, command, output, say};
+use xtask::progress::Progress;
+use xtask::{command, output, say};
 
 /// Measure what the program costs, beside the floor and other init programs
 ///
@@ -76,7 +76,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         return budgets::check(shell);
     }
     let mut needs = Needs::of("cargo xtask bench");
-    needs.root("measure programs as PID 1 of namespaces, in cgroups");
+    needs.root("measure in namespaces and cgroups");
     if arguments.install {
         contender::need_packages(&mut needs);
     }
@@ -94,12 +94,12 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
 
     let mut samples: Vec<_> = contenders.iter().map(|_| Samples::default()).collect();
-    let progress = build::progress(measurements.iter().map(|measurement| measurement.rounds as u64).sum());
+    let progress = Progress::new(measurements.len());
     for measurement in measurements {
-        progress.set_message(measurement.name);
-        take(measurement, &contenders, &mut samples, &progress);
+        progress.step(format_args!("measuring {}", measurement.name));
+        take(measurement, &contenders, &mut samples);
     }
-    progress.finish_and_clear();
+    drop(progress);
 
     publish(shell, arguments, &Results { contenders: &contenders, samples: &samples, missing: &missing })
 }
@@ -133,7 +133,7 @@ fn publish(shell: &Shell, arguments: &Arguments, results: &Results) -> Result<()
 }
 
 /// Takes one measurement of every program. A program that fails in a round is left out of the next.
-fn take(measurement: &Measurement, contenders: &[Contender], samples: &mut [Samples], progress: &ProgressBar) {
+fn take(measurement: &Measurement, contenders: &[Contender], samples: &mut [Samples]) {
     if measurement.rounds > 1 {
         // This one does not count: it runs in what the measurement before has left behind.
         let mut discarded: Vec<_> = contenders.iter().map(|_| Samples::default()).collect();
@@ -142,7 +142,6 @@ fn take(measurement: &Measurement, contenders: &[Contender], samples: &mut [Samp
     for round in 0..measurement.rounds {
         let mut pairs: Vec<_> = contenders.iter().zip(samples.iter_mut()).map(Some).collect();
         take_round(measurement, order(round, contenders.len()).filter_map(|index| pairs[index].take()));
-        progress.inc(1);
     }
 }
 

@@ -29,6 +29,7 @@ use xtask::build::{self, Binary};
 use xtask::command::{self, Misuse};
 use xtask::needs::Needs;
 use xtask::platform::{Platform, Selection};
+use xtask::progress::Progress;
 use xtask::table::Table;
 use xtask::{compiler, debian, note, output, say};
 
@@ -96,9 +97,9 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let mut rows = Vec::new();
     if !boots.is_empty() {
         let programs = Programs::build(shell, &boots)?;
-        let progress = build::progress(boots.len() as u64);
+        let progress = Progress::new(boots.len());
         for boot in boots {
-            progress.set_message(format!("booting {boot}"));
+            progress.step(format_args!("booting {boot}"));
             let tried = || -> Result<_> {
                 let transcript = programs.try_on(boot, &fetched.equipment[boot.kernel.name], arguments.broken)?;
                 let row = golden::row(&boot, &transcript);
@@ -119,9 +120,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
                     tally.failed += 1;
                 }
             }
-            progress.inc(1);
         }
-        progress.finish_and_clear();
     }
 
     if !rows.is_empty() {

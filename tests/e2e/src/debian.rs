@@ -4,6 +4,7 @@ use crate::{busybox, hosts, sandbox};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 use xtask::needs::Needs;
@@ -19,10 +20,8 @@ pub fn of_this_machine() -> Option<String> {
     Some(name.trim_matches('"').into())
 }
 
-/// Where the root file system of a release is, once it is made.
-fn folder(shell: &Shell, release: &str) -> PathBuf {
-    shell.current_dir().join("target/e2e").join(release)
-}
+/// Holds the root file systems of releases. Their files belong to root and other users, so none is in the checkout.
+const CACHE: &str = "/var/cache/pause-e2e";
 
 /// The packages that the hosts of a release name.
 fn packages(release: &str) -> impl Iterator<Item = &'static str> {
@@ -37,8 +36,8 @@ fn is_whole(path: &Path, release: &str) -> bool {
 }
 
 /// Adds what making the root file system of a release takes.
-pub fn add_needs(needs: &mut Needs, shell: &Shell, release: &str) {
-    if !is_whole(&folder(shell, release), release) {
+pub fn add_needs(needs: &mut Needs, release: &str) {
+    if !is_whole(&Path::new(CACHE).join(release), release) {
         needs.file("debootstrap", "debootstrap", "install another release of Debian in a folder");
     }
 }
@@ -48,7 +47,7 @@ pub fn add_needs(needs: &mut Needs, shell: &Shell, release: &str) {
 /// # Errors
 /// Where it can't be made.
 pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
-    let path = folder(shell, release);
+    let path = Path::new(CACHE).join(release);
     if is_whole(&path, release) {
         return Ok(path);
     }
@@ -62,6 +61,7 @@ pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
     let packages: BTreeSet<&str> = packages(release).chain(PACKAGES).collect();
     let packages = Vec::from_iter(packages).join(",");
     note!("Installing Debian's {release} in {}, which takes some minutes once", path.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(CACHE).with_context(|| format!("can't make {CACHE}"))?;
     output::provide(&path, |new| install(shell, release, &packages, mirror, new))?;
     Ok(path)
 }

@@ -27,7 +27,7 @@ struct Arguments {
     /// Only this host (podman, say); may be given several times [default: all]
     #[arg(long = "host", value_name = "HOST", value_parser = hosts::parse)]
     hosts: Vec<&'static Host>,
-    /// The hosts of this release of Debian (trixie or sid, say), installed once in target/e2e [default: what this
+    /// The hosts of this release of Debian (trixie or sid, say), installed once in /var/cache/pause-e2e [default: what this
     /// machine has]
     #[arg(long, value_name = "NAME", value_parser = parse_release)]
     release: Option<String>,
@@ -65,7 +65,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let (hosts, skipped) = select(arguments, name.as_deref())?;
     let golden = Golden::read(shell, name, arguments.bless)?;
     let mut shown = shown(arguments, &hosts)?;
-    needs(shell, arguments, &hosts).provide(shell)?;
+    needs(arguments, &hosts).provide(shell)?;
     let root = match &arguments.release {
         Some(release) => debian::root(shell, release)?,
         None => PathBuf::from("/"),
@@ -192,7 +192,7 @@ fn publish(shell: &Shell) -> Result<()> {
 }
 
 /// What the command needs, all of it.
-fn needs(shell: &Shell, arguments: &Arguments, hosts: &[&Host]) -> Needs {
+fn needs(arguments: &Arguments, hosts: &[&Host]) -> Needs {
     let mut command = String::from("cargo xtask e2e");
     arguments.hosts.iter().for_each(|host| command += &format!(" --host {}", host.name));
     arguments.release.iter().for_each(|release| command += &format!(" --release {release}"));
@@ -203,10 +203,10 @@ fn needs(shell: &Shell, arguments: &Arguments, hosts: &[&Host]) -> Needs {
         command += " --bless";
     }
     let mut needs = Needs::of(command);
-    needs.root("give each host namespaces, mounts and cgroups of its own");
+    needs.root("isolate each host");
     if let Some(release) = &arguments.release {
         // The release brings the hosts.
-        debian::add_needs(&mut needs, shell, release);
+        debian::add_needs(&mut needs, release);
         return needs;
     }
     let (file, package) = sandbox::PACKAGE;

@@ -6,6 +6,7 @@ use crate::build::{self, Binary};
 use crate::needs::Needs;
 use crate::output::Staged;
 use crate::platform::{Platform, Selection};
+use crate::progress::Progress;
 use crate::say;
 use crate::seccomp::{self, Profile};
 use crate::sizes::{self, Sizes};
@@ -107,9 +108,13 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let contents = arguments.contents.contents();
     let mut dist = Staged::new(shell.current_dir().join("dist"))?;
     let binaries = build::build_with(shell, &arguments.selection.platforms(), Needs::of("cargo xtask image"))?;
+    let progress = Progress::new(2);
+    progress.step("packing the image");
     let packed = pack(&binaries, &contents)?;
+    progress.step("writing dist");
     let all_sizes = stage(&mut dist, &binaries, packed, &contents, arguments.air_gap)?;
     dist.commit()?;
+    drop(progress);
 
     let mut table = sizes::table(&all_sizes);
     table.headings.extend(["budget".into(), "compiler".into()]);
