@@ -50,6 +50,8 @@ fn copy_builds_itself(place: &Place) -> Result<()> {
     cargo.args(place.image()).env("CARGO_BUILD_TARGET", "aarch64-unknown-linux-gnu");
     let image = run(cargo.current_dir(place.checkout.join("docs")))?.passes()?;
     ensure!(image.stdout.contains(&format!("localhost/pause:{}", Place::VERSION)), "not the copy: {}", image.stdout);
+    // Cargo shows that it compiles.
+    ensure!(image.stderr.contains("Finished") && image.stderr.ends_with("writing dist\n"), "{}", image.stderr);
     whole(&place.dist())?;
     Ok(())
 }

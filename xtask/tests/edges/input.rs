@@ -5,7 +5,7 @@ use crate::place::{Place, run};
 use anyhow::{Result, ensure};
 
 pub const CASES: &[Case] = &[
-    ("bad input is one line and exit status 2, and nothing is built", bad_input),
+    ("bad input is one message and exit status 2, and nothing is built", bad_input),
     ("outside of a checkout, that is said", outside),
     ("help lists all commands, and each has its own", help),
     ("a proof's own arguments, help and exit status pass through", proof),
@@ -14,12 +14,14 @@ pub const CASES: &[Case] = &[
 /// What one may type wrongly, and what the line has to say.
 const BAD: &[(&[&str], &str)] = &[
     (&["fly"], "'fly'"),
+    (&["imgae"], "unrecognized subcommand 'imgae'; a similar subcommand exists: 'image'"),
+    (&["build", "--platfrom", "x"], "unexpected argument '--platfrom' found; a similar argument exists: '--platform'"),
     (&["--fly"], "'--fly'"),
     (&["build", "--fly"], "'--fly'"),
     (&["build", "amd64"], "'amd64'"),
     (&["build", "--platform"], "'--platform <OS/ARCH>'"),
-    (&["build", "--platform", "x"], "there is no such platform; there are linux/amd64, "),
-    (&["image", "--platform", "linux/AMD64"], "there is no such platform"),
+    (&["build", "--platform", "x"], "unknown platform; there are linux/{amd64,"),
+    (&["image", "--platform", "linux/AMD64"], "unknown platform"),
     (&["image", "--name", "UPPER"], "an image's name looks like"),
     (&["image", "--name", ""], "'--name <NAME[:TAG]>'"),
     (&["image", "--name", "pause@sha256:0000"], "an image's name looks like"),
@@ -32,7 +34,7 @@ const BAD: &[(&[&str], &str)] = &[
     (&["image", "--link", "/usr/../pod"], "a link is an absolute path"),
     (&["image", "--link", "/pause"], "a link is an absolute path"),
     (&["image", "--air-gap=yes"], "--air-gap"),
-    (&["test", "--platform", "linux/arm"], "there is no such platform"),
+    (&["test", "--platform", "linux/arm"], "unknown platform"),
     (&["test", "--against", "."], "there is no such file"),
     (&["test", "--against", "nowhere"], "there is no such file"),
     (&["test", "--bless", "a case"], "cannot be used with"),
@@ -45,7 +47,7 @@ const BAD: &[(&[&str], &str)] = &[
 fn bad_input(place: &Place) -> Result<()> {
     for (words, part) in BAD {
         let bad = run(&mut place.xtask(words))?.fails(2, &[part])?;
-        ensure!(bad.stdout.is_empty() && bad.stderr.lines().count() == 1, "{words:?}: {}{}", bad.stdout, bad.stderr);
+        ensure!(bad.stdout.is_empty() && bad.stderr.starts_with("error: "), "{words:?}: {}{}", bad.stdout, bad.stderr);
     }
     Ok(())
 }
@@ -81,7 +83,6 @@ fn help(place: &Place) -> Result<()> {
 fn proof(place: &Place) -> Result<()> {
     let help = run(&mut place.xtask(&["docs", "--help"]))?.passes()?.stdout;
     ensure!(help.contains("Usage: cargo xtask docs [OPTIONS]"), "{help}");
-    let bad = run(&mut place.xtask(&["docs", "--fly"]))?.fails(2, &["'--fly'"])?;
-    ensure!(bad.stderr.lines().count() == 1, "{}", bad.stderr);
+    run(&mut place.xtask(&["docs", "--fly"]))?.fails(2, &["'--fly'"])?;
     Ok(())
 }

@@ -1,97 +1,95 @@
-//! What stands in dist after a command was ended in the middle of writing.
+//! What is in dist after a command was ended while it was writing.
 
 use crate::Case;
-use crate::place::{Place, Skip, run, whole};
+use crate::place::{Place, Run, Skip, run, whole};
 use anyhow::{Context, Result, ensure};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use xtask::needs;
 
 pub const CASES: &[Case] = &[
-    ("an interrupt at any step leaves one whole image, and nothing else", interrupted),
-    ("who is killed at any step leaves one whole image, and the next command cleans up", killed),
-    ("folders that can't change places at once do so one after the other", in_two_steps),
+    ("a signal ends a waiting command with 128 and its number, and the image is the old one", while_waiting),
+    ("a signal in the middle of writing leaves one whole image", interrupted),
+    ("SIGKILL at any step leaves a whole layout, and the next command replaces it", killed),
 ];
 
-/// The steps of writing: system calls, and which of them in a row.
-const STEPS: [(&str, usize); 9] = [
-    ("?mkdir,mkdirat", 1),
-    ("?mkdir,mkdirat", 4),
-    ("?chmod,fchmodat", 1),
-    ("?chmod,fchmodat", 5),
-    ("?link,linkat", 1),
-    ("renameat2", 1),
-    ("?rmdir,unlinkat", 1),
-    ("?rmdir,unlinkat", 4),
-    ("?rmdir,unlinkat", 10),
-];
+/// Signals, and the exit status after each.
+const SIGNALS: [(&str, i32); 3] = [("INT", 130), ("TERM", 143), ("HUP", 129)];
 
-/// Makes the image while something happens to system calls. Whether there was a signal: it may come too late to end
-/// the command.
-fn meddle(place: &Place, tag: &str, injections: &[String]) -> Result<bool> {
-    ensure!(needs::exists("strace"), Skip("strace is not installed; `cargo xtask test` installs it".into()));
-    let trace = place.checkout.join("target/trace");
-    let mut words = vec!["strace", "-qq", "-o", trace.to_str().context("a path in UTF-8")?];
-    words.extend(injections.iter().flat_map(|injection| ["-e", injection.as_str()]));
-    let run = run(&mut place.xtask_under(&words, &[&place.image()[..], &["--tag", tag]].concat()))?;
-    // The interrupt's exit status, and none for a signal.
-    ensure!(matches!(run.status.code(), Some(0 | 130) | None), "{}: {}", run.status, run.stderr);
-    let trace = fs::read_to_string(trace)?;
-    Ok(trace.contains("--- SIGINT") || trace.contains("+++ killed by SIGKILL"))
+/// Starts a command that has to wait for its turn to write, and sends it a signal.
+pub fn interrupt(dist: &Path, command: &mut Command, signal: &str) -> Result<Run> {
+    let other = File::open(dist)?;
+    other.lock().map_err(|_| Skip("directories can't be locked here".into()))?;
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(child.stderr.take().context("a pipe")?).lines();
+    let waits = lines.by_ref().any(|line| line.is_ok_and(|line| line.starts_with("waiting for another command")));
+    ensure!(waits, "it did not wait: {}", child.wait()?);
+    run(Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]))?.passes()?;
+    Ok(Run::from(child.wait_with_output()?))
 }
 
-/// Prepares dist, with a file in it that is none of xtask's.
-fn prepare(place: &Place) -> Result<std::path::PathBuf> {
+fn while_waiting(place: &Place) -> Result<()> {
     place.provide_image()?;
-    let file = place.dist().join("file");
-    fs::write(&file, "mine")?;
-    Ok(file)
+    let before = whole(&place.dist())?;
+    for (signal, status) in SIGNALS {
+        let run =
+            interrupt(&place.dist(), &mut place.xtask(&[&place.image()[..], &["--tag", signal]].concat()), signal)?;
+        ensure!(run.status.code() == Some(status), "SIG{signal}: {}", run.status);
+        ensure!(whole(&place.dist())? == before, "the image has changed");
+    }
+    Ok(())
+}
+
+/// The steps of writing: system calls, and which of them in a row.
+const STEPS: [(&str, usize); 5] = [
+    ("?rename,renameat,renameat2", 1),
+    ("?rename,renameat,renameat2", 4),
+    ("?rename,renameat,renameat2", 7),
+    ("?rename,renameat,renameat2", 9),
+    ("?unlink,unlinkat", 1),
+];
+
+/// Makes another image, and sends a signal at a step.
+fn signal_at(place: &Place, signal: &str, (calls, when): (&str, usize)) -> Result<Run> {
+    ensure!(needs::exists("strace"), Skip("strace is not installed; `cargo xtask test` installs it".into()));
+    place.provide_image()?;
+    let trace = place.checkout.join("target/trace");
+    let injection = format!("inject={calls}:signal=SIG{signal}:when={when}");
+    let strace = ["strace", "-qq", "-o", trace.to_str().context("a path in UTF-8")?, "-e", &injection];
+    let annotation = format!("when={signal} {calls} {when}");
+    let image = run(&mut place.xtask_under(&strace, &[&place.image()[..], &["--annotation", &annotation]].concat()))?;
+    ensure!(fs::read_to_string(trace)?.contains(&format!("SIG{signal}")), "{calls} was not called {when} times");
+    Ok(image)
 }
 
 fn interrupted(place: &Place) -> Result<()> {
-    let file = prepare(place)?;
-    for (index, (calls, when)) in STEPS.into_iter().enumerate() {
-        let injection = format!("inject={calls}:signal=SIGINT:when={when}");
-        ensure!(meddle(place, &format!("i{index}"), &[injection])?, "{calls} was not called {when} times");
+    for ((signal, status), step) in SIGNALS.into_iter().cycle().zip(STEPS) {
+        let image = signal_at(place, signal, step)?;
+        // The last step may be done before the process ends.
+        ensure!([Some(0), Some(status)].contains(&image.status.code()), "{}: {}", image.status, image.stderr);
         whole(&place.dist())?;
-        ensure!(file.exists(), "a file is gone");
     }
     Ok(())
 }
 
 fn killed(place: &Place) -> Result<()> {
-    let file = prepare(place)?;
-    for (index, (calls, when)) in STEPS.into_iter().enumerate() {
-        let injection = format!("inject={calls}:signal=SIGKILL:when={when}");
-        ensure!(meddle(place, &format!("k{index}"), &[injection])?, "{calls} was not called {when} times");
-        // What is left is the next one's.
-        let left = place.checkout.join(".dist.new");
-        let aside = place.checkout.join("target/left");
-        if left.exists() {
-            fs::rename(&left, &aside)?;
+    for step in STEPS {
+        signal_at(place, "KILL", step)?;
+        let layout = place.dist().join("pause.oci");
+        let mut files = vec!["index.json".to_owned()];
+        while let Some(file) = files.pop() {
+            let content = fs::read(layout.join(&file)).with_context(|| format!("{step:?}: {file} is missing"))?;
+            let text = String::from_utf8_lossy(&content);
+            // A config names layers by what they hold.
+            if !text.contains("\"rootfs\"") {
+                let digests = text.split("\"sha256:").skip(1);
+                files.extend(digests.filter_map(|digest| Some(format!("blobs/sha256/{}", digest.get(..64)?))));
+            }
         }
-        whole(&place.dist())?;
-        ensure!(file.exists(), "a file is gone");
-        if aside.exists() {
-            fs::rename(&aside, &left)?;
-        }
-    }
-    run(&mut place.xtask(&place.image()))?.passes()?;
-    whole(&place.dist())?;
-    Ok(())
-}
-
-fn in_two_steps(place: &Place) -> Result<()> {
-    let file = prepare(place)?;
-    let impossible = "inject=renameat2:error=EINVAL".to_owned();
-    ensure!(!meddle(place, "two", std::slice::from_ref(&impossible))?, "there was a signal");
-    let before = whole(&place.dist())?;
-    ensure!(String::from_utf8_lossy(&before).contains(":two"), "it is the image from before");
-    for when in 1..=3 {
-        let kill = format!("inject=?rename,renameat:signal=SIGKILL:when={when}");
-        ensure!(meddle(place, &format!("t{when}"), &[impossible.clone(), kill])?, "rename was not called {when} times");
         run(&mut place.xtask(&place.image()))?.passes()?;
-        whole(&place.dist())?;
-        ensure!(file.exists(), "a file is gone");
+        ensure!(fs::read_dir(layout.join("blobs/sha256"))?.count() == 4, "{step:?}: blobs of another image are left");
     }
     Ok(())
 }

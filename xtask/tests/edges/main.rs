@@ -9,6 +9,7 @@ mod dist;
 mod input;
 mod interrupts;
 mod machine;
+mod owner;
 mod place;
 mod port;
 
@@ -31,8 +32,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let cases = [checkout::CASES, dist::CASES, interrupts::CASES, machine::CASES, port::CASES, input::CASES].concat();
-    let trials = cases.into_iter().map(|(sentence, run)| {
+    let cases =
+        [checkout::CASES, dist::CASES, interrupts::CASES, machine::CASES, owner::CASES, port::CASES, input::CASES];
+    let trials = cases.concat().into_iter().map(|(sentence, run)| {
         let place = place.clone();
         Trial::ignorable_test(sentence, move || match run(&place) {
             Ok(()) => Ok(Completion::Completed),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use tempfile::TempDir;
 use xtask::{needs, platform, sources};
 
@@ -89,7 +89,7 @@ impl Place {
 
     /// A command in the copy. What cargo builds there goes to this checkout's own folder, which two checkouts then
     /// share; and much of it is there already.
-    fn command(&self, words: &[&str]) -> Command {
+    pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(&self.checkout).stdin(Stdio::null());
         // The folders of targets in it are marked as it is.
@@ -139,18 +139,23 @@ fn tried(starter: Vec<&'static str>) -> Result<Vec<&'static str>> {
     Ok(starter)
 }
 
-/// What came of a command.
+/// The output of a command.
 pub struct Run {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
 }
 
+impl From<Output> for Run {
+    fn from(Output { status, stdout, stderr }: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self { status, stdout: text(stdout), stderr: text(stderr) }
+    }
+}
+
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Result<Run> {
-    let output = command.output().with_context(|| format!("can't start {command:?}"))?;
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Ok(Run { status: output.status, stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    Ok(command.output().with_context(|| format!("can't start {command:?}"))?.into())
 }
 
 impl Run {
@@ -160,13 +165,16 @@ impl Run {
         Ok(self)
     }
 
-    /// Fails where the command did not fail with this exit status, and one line with all of these parts.
+    /// Fails unless the command failed with this exit status, and with one message, which has all of these parts, at
+    /// the end.
     pub fn fails(self, status: i32, parts: &[&str]) -> Result<Self> {
         ensure!(self.status.code() == Some(status), "{}, not {status}: {}{}", self.status, self.stdout, self.stderr);
-        let errors: Vec<_> = self.stderr.lines().filter(|line| line.starts_with("error")).collect();
-        ensure!(errors.len() == 1 && self.stderr.lines().last() == Some(errors[0]), "not one line: {}", self.stderr);
+        let message: Vec<_> = self.stderr.lines().skip_while(|line| !line.starts_with("error")).collect();
+        let errors = message.iter().filter(|line| line.starts_with("error")).count();
+        let is_short = message.len() <= 2 && message.iter().all(|line| line.chars().count() <= 120);
+        ensure!(errors == 1 && is_short, "not one short message: {}", self.stderr);
         for part in parts {
-            ensure!(errors[0].contains(part), "no {part:?} in: {}", errors[0]);
+            ensure!(message.join(" ").contains(part), "no {part:?} in: {}", self.stderr);
         }
         Ok(self)
     }
@@ -175,6 +183,8 @@ impl Run {
 /// Fails where `dist` is not one whole image, or something is left beside it. Returns what names the image.
 pub fn whole(dist: &Path) -> Result<Vec<u8>> {
     nothing_left(dist.parent().context("a folder in a folder")?)?;
+    nothing_left(dist)?;
+    nothing_left(&dist.join("pause.oci"))?;
     let folder = fs::read(dist.join("pause.oci/index.json")).context("the folder is not whole")?;
     let mut archive = tar::Archive::new(fs::File::open(dist.join("pause.oci.tar")).context("there is no archive")?);
     for entry in archive.entries()? {
@@ -193,7 +203,7 @@ pub fn whole(dist: &Path) -> Result<Vec<u8>> {
 pub fn nothing_left(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        ensure!(!(name.ends_with(".new") || name.ends_with(".old") || name.starts_with(".tmp")), "{name} is left over");
+        ensure!(!name.starts_with(".xtask-"), "{name} is left over");
     }
     Ok(())
 }
