@@ -65,7 +65,8 @@ impl<'a> Mirror<'a> {
         opened
     }
 
-    fn address(&self) -> Result<&str> {
+    /// Returns the mirror's address.
+    pub fn address(&self) -> Result<&str> {
         if let Some(address) = self.address.get() {
             return Ok(address);
         }

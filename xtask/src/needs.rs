@@ -62,6 +62,7 @@ impl Needs {
         if let Some(why) = root {
             let count = match names.len() {
                 0 => String::new(),
+                1 => format!(", and the Debian package {list}"),
                 count => format!(", and {count} more Debian packages"),
             };
             // sudo's own PATH has no rustup.

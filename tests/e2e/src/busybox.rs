@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use std::path::Path;
 
-/// What it needs, whatever the host.
-pub const PACKAGE: (&str, &str) = ("busybox", "busybox-static");
+/// The Debian package that has it.
+pub const PACKAGE: &str = "busybox-static";
 
 /// Its image.
 pub const BUSYBOX: &str = "localhost/busybox:e2e";

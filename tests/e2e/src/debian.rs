@@ -1,82 +1,95 @@
-//! Other releases of Debian, for other generations of the hosts.
+//! Releases of Debian, each installed once in a directory with the packages that the hosts need.
 
 use crate::{busybox, hosts, sandbox};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
+use xtask::debian::Mirror;
 use xtask::needs::Needs;
 use xtask::{note, output};
 
-/// What newer releases have apart from the packages that the hosts name.
-const PACKAGES: [&str; 5] = ["aardvark-dns", "docker-cli", "netavark", "nftables", "passt"];
+/// The directory of the trees. Only root can enter it: a tree holds set-user-ID programs that get no updates.
+const TREES: &str = "/var/cache/pause-e2e";
 
-/// What this machine's release is called, where it says so.
-pub fn of_this_machine() -> Option<String> {
-    let text = fs::read_to_string("/etc/os-release").ok()?;
-    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
-    Some(name.trim_matches('"').into())
+/// A tree's list of packages, written when all of them are installed.
+const STAMP: &str = "packages";
+
+/// Packages that no host names: what Debian 12 has in one package, or podman finds another way to do.
+const NEWER: [&str; 5] = ["aardvark-dns", "docker-cli", "netavark", "nftables", "passt"];
+
+/// The release that this machine runs if the hosts have been run on it, otherwise Debian 12.
+pub fn default_release() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    name.filter(|name| ["trixie", "sid"].contains(name)).unwrap_or("bookworm").into()
 }
 
-/// Holds the root file systems of releases. Their files belong to root and other users, so none is in the checkout.
-const CACHE: &str = "/var/cache/pause-e2e";
-
-/// The packages that the hosts of a release name.
-fn packages(release: &str) -> impl Iterator<Item = &'static str> {
+/// Returns the packages that the hosts of a release name.
+fn packages(release: &str) -> BTreeSet<&'static str> {
     let hosts = hosts::all().filter(move |host| host.reason_to_skip(release).is_none());
     let named = hosts.flat_map(|host| host.packages).chain([&busybox::PACKAGE, &sandbox::PACKAGE]);
-    named.map(|(_, package)| *package)
+    named.chain(NEWER.iter().filter(|_| release != "bookworm")).copied().collect()
 }
 
-/// Whether a root file system is there, with all that the hosts need today.
-fn is_whole(path: &Path, release: &str) -> bool {
-    packages(release).all(|package| path.join(format!("var/lib/dpkg/info/{package}.list")).exists())
+fn is_complete(tree: &Path, release: &str) -> bool {
+    let installed = fs::read_to_string(tree.join(STAMP)).unwrap_or_default();
+    packages(release).iter().all(|package| installed.lines().any(|line| line == *package))
 }
 
-/// Adds what making the root file system of a release takes.
-pub fn add_needs(needs: &mut Needs, release: &str) {
-    if !is_whole(&Path::new(CACHE).join(release), release) {
-        needs.file("debootstrap", "debootstrap", "install another release of Debian in a folder");
+/// Adds the tools that installing a release needs.
+pub fn add_needs(needs: &mut Needs) {
+    needs.file("debootstrap", "debootstrap", "install Debian in a directory");
+}
+
+/// A release of Debian in a directory.
+pub struct Tree {
+    /// Its root directory.
+    pub root: PathBuf,
+    /// Keeps others from replacing the tree.
+    _lock: File,
+}
+
+impl Tree {
+    /// Installs a release with the packages of all its hosts, unless that is done.
+    pub fn of(shell: &Shell, release: &str) -> Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(TREES).with_context(|| format!("can't make {TREES}"))?;
+        let root = Path::new(TREES).join(release);
+        let lock = File::create(root.with_extension("lock"))?;
+        lock.lock_shared()?;
+        if !is_complete(&root, release) {
+            lock.unlock()?;
+            lock.lock()?;
+        }
+        // Another process may have done it in between.
+        if !is_complete(&root, release) {
+            note!("installing Debian's {release} in {}, once; this takes one or two minutes", root.display());
+            if root.exists() {
+                fs::remove_dir_all(&root)?;
+            }
+            let installed = output::provide(&root, |tree| install(shell, release, tree));
+            installed.with_context(|| format!("can't install Debian's {release}"))?;
+            lock.unlock()?;
+            lock.lock_shared()?;
+        }
+        Ok(Self { root, _lock: lock })
     }
 }
 
-/// Makes the root file system of a release, with all hosts' packages, unless it is there. Returns the folder.
-///
-/// # Errors
-/// Where it can't be made.
-pub fn root(shell: &Shell, release: &str) -> Result<PathBuf> {
-    let path = Path::new(CACHE).join(release);
-    if is_whole(&path, release) {
-        return Ok(path);
-    }
-    if path.exists() {
-        note!("{} lacks what the hosts need today, and is made anew", path.display());
-        fs::remove_dir_all(&path)?;
-    }
-    let mirror =
-        cmd!(shell, "apt-get indextargets --format $(REPO_URI)").args(["Created-By: Packages"]).quiet().read()?;
-    let mirror = mirror.lines().next().context("this machine's apt knows no mirror of Debian")?;
-    let packages: BTreeSet<&str> = packages(release).chain(PACKAGES).collect();
-    let packages = Vec::from_iter(packages).join(",");
-    note!("Installing Debian's {release} in {}, which takes some minutes once", path.display());
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(CACHE).with_context(|| format!("can't make {CACHE}"))?;
-    output::provide(&path, |new| install(shell, release, &packages, mirror, new))?;
-    Ok(path)
-}
-
-/// Installs a release in a folder.
-fn install(shell: &Shell, release: &str, packages: &str, mirror: &str, folder: &Path) -> Result<()> {
-    // debootstrap takes no path with a blank, so the folder gets another one. What is mounted must be gone when somebody
-    // removes it, whatever ended this.
-    let place = tempfile::tempdir()?;
-    let place = place.path();
-    let script = "mount --bind \"$1\" \"$2\"; shift 2; exec \"$@\"";
+/// Installs a release in an empty directory.
+fn install(shell: &Shell, release: &str, tree: &Path) -> Result<()> {
+    let packages = Vec::from_iter(packages(release));
+    let (include, mirror) = (packages.join(","), Mirror::new(shell));
+    let mirror = mirror.address()?;
+    // Its mounts and processes end with it: a service that a package starts, too.
     let debootstrap = cmd!(
         shell,
-        "unshare --mount sh -ec {script} sh {folder} {place}
-         debootstrap --variant=minbase --include={packages} {release} {place} {mirror}"
+        "unshare --mount --pid --fork --kill-child debootstrap --force-check-gpg --variant=minbase
+         --include={include} {release} {tree} {mirror}"
     );
-    debootstrap.env("PATH", sandbox::PATH).ignore_stdout().run().with_context(|| format!("can't install {release}"))
+    debootstrap.env("PATH", sandbox::PATH).quiet().ignore_stdout().run()?;
+    fs::remove_dir_all(tree.join("var/cache/apt/archives"))?;
+    Ok(fs::write(tree.join(STAMP), packages.join("\n"))?)
 }

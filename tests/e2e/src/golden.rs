@@ -44,15 +44,14 @@ impl Golden {
     ///
     /// # Errors
     /// Where it can't be read, or is to be blessed and has no column for the release.
-    pub fn read(shell: &Shell, release: Option<String>, bless: bool) -> Result<Self> {
+    pub fn read(shell: &Shell, release: &str, bless: bool) -> Result<Self> {
         let file = shell.current_dir().join(FILE);
         let table = Table::read(&file)?;
         for name in [HOST, CHECKS, STAND_INS] {
             column(&table, name).with_context(|| format!("{FILE} has no column {name}"))?;
         }
-        let known = release.as_ref().filter(|release| column(&table, release).is_some()).cloned();
+        let known = column(&table, release).map(|_| release.to_owned());
         if bless && known.is_none() {
-            let release = release.as_deref().unwrap_or("this machine's release");
             bail!(Misuse(format!("{FILE} has no column for {release}; there are {}", table.headings.join(", "))));
         }
         Ok(Self { file, table, release: known })

@@ -18,8 +18,8 @@ pub struct Host {
     pub name: &'static str,
     /// What tables call it.
     pub title: &'static str,
-    /// A program of each Debian package that the host needs, and the package.
-    pub packages: &'static [(&'static str, &'static str)],
+    /// The Debian packages that the host needs.
+    pub packages: &'static [&'static str],
     /// The releases of Debian that lack it, and why.
     pub absent_from: &'static [(&'static str, &'static str)],
     /// A program of each crate that the host needs and no Debian package brings, and the features that the crate is

@@ -5,11 +5,12 @@
 //! and no others.
 
 use anyhow::{Context, Result, bail, ensure};
+use e2e::debian::{self, Tree};
 use e2e::golden::{Golden, Row};
 use e2e::host::Host;
 use e2e::hosts::{self, HOSTS, cluster};
 use e2e::visit::{self, visit};
-use e2e::{busybox, debian, images, sandbox};
+use e2e::{images, sandbox};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,8 +28,7 @@ struct Arguments {
     /// Only this host (podman, say); may be given several times [default: all]
     #[arg(long = "host", value_name = "HOST", value_parser = hosts::parse)]
     hosts: Vec<&'static Host>,
-    /// The hosts of this release of Debian (trixie or sid, say), installed once in /var/cache/pause-e2e [default: what this
-    /// machine has]
+    /// Run the hosts of this release of Debian: bookworm, trixie or sid [default: this machine's]
     #[arg(long, value_name = "NAME", value_parser = parse_release)]
     release: Option<String>,
     /// Where Kubernetes' kube-apiserver, kube-controller-manager, kube-scheduler and kubelet are, for `--host cluster`
@@ -61,15 +61,12 @@ fn main() -> ExitCode {
 /// Runs the command.
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     platform::native()?;
-    let name = arguments.release.clone().or_else(debian::of_this_machine);
-    let (hosts, skipped) = select(arguments, name.as_deref())?;
-    let golden = Golden::read(shell, name, arguments.bless)?;
+    let release = arguments.release.clone().unwrap_or_else(debian::default_release);
+    let (hosts, skipped) = select(arguments, &release)?;
+    let golden = Golden::read(shell, &release, arguments.bless)?;
     let mut shown = shown(arguments, &hosts)?;
-    needs(arguments, &hosts).provide(shell)?;
-    let root = match &arguments.release {
-        Some(release) => debian::root(shell, release)?,
-        None => PathBuf::from("/"),
-    };
+    needs(arguments).provide(shell)?;
+    let tree = Tree::of(shell, &release)?;
     // In a sandbox, without a network, there is nothing left to build.
     publish(shell)?;
     if is_among(&hosts, &cluster::HOST) {
@@ -89,12 +86,12 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     for host in hosts {
         let begin = Instant::now();
         note!("\n{}: the image", host.name);
-        let findings = visit(shell, &root, &shown, host, &image)?;
+        let findings = visit(shell, &tree.root, &shown, host, &image)?;
         wrong.extend(findings.judge_image().iter().map(|what| format!("{}: {what}", host.name)));
         let mut caught = 0;
         for mutant in host.stand_ins {
             note!("\n{}: the stand-in that is wrong on purpose: {}", host.name, mutant.name);
-            let escapes = visit(shell, &root, &shown, host, &stand_ins[mutant.name])?.judge_stand_in(mutant);
+            let escapes = visit(shell, &tree.root, &shown, host, &stand_ins[mutant.name])?.judge_stand_in(mutant);
             caught += usize::from(escapes.is_empty());
             wrong.extend(escapes.iter().map(|what| format!("{}, stand-in \"{}\": {what}", host.name, mutant.name)));
         }
@@ -137,8 +134,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 
 /// The hosts that are to be run, as far as the release has them and somebody has installed what no release has; and how
 /// many are not.
-fn select(arguments: &Arguments, release: Option<&str>) -> Result<(Vec<&'static Host>, usize)> {
-    let absent = |host: &Host| release.and_then(|release| Some(format!("{release} {}", host.reason_to_skip(release)?)));
+fn select(arguments: &Arguments, release: &str) -> Result<(Vec<&'static Host>, usize)> {
+    let absent = |host: &Host| Some(format!("{release} {}", host.reason_to_skip(release)?));
     let chosen = &arguments.hosts;
     for host in chosen {
         if let Some(reason) = absent(host) {
@@ -192,7 +189,7 @@ fn publish(shell: &Shell) -> Result<()> {
 }
 
 /// What the command needs, all of it.
-fn needs(arguments: &Arguments, hosts: &[&Host]) -> Needs {
+fn needs(arguments: &Arguments) -> Needs {
     let mut command = String::from("cargo xtask e2e");
     arguments.hosts.iter().for_each(|host| command += &format!(" --host {}", host.name));
     arguments.release.iter().for_each(|release| command += &format!(" --release {release}"));
@@ -204,19 +201,6 @@ fn needs(arguments: &Arguments, hosts: &[&Host]) -> Needs {
     }
     let mut needs = Needs::of(command);
     needs.root("isolate each host");
-    if let Some(release) = &arguments.release {
-        // The release brings the hosts.
-        debian::add_needs(&mut needs, release);
-        return needs;
-    }
-    let (file, package) = sandbox::PACKAGE;
-    needs.file(file, package, "set up the loopback of a sandbox");
-    let (file, package) = busybox::PACKAGE;
-    needs.file(file, package, "share a pod with pause");
-    for host in hosts {
-        for (file, package) in host.packages {
-            needs.file(file, package, &format!("run {}", host.title));
-        }
-    }
+    debian::add_needs(&mut needs);
     needs
 }

@@ -36,8 +36,8 @@ use xtask::note;
 /// This program, even if another build has replaced its file.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// What a sandbox itself needs.
-pub const PACKAGE: (&str, &str) = ("ip", "iproute2");
+/// The Debian package that sets up the loopback interface.
+pub const PACKAGE: &str = "iproute2";
 
 /// Where programs are.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";

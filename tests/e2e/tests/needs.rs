@@ -45,8 +45,8 @@ fn a_user_who_is_not_root_is_told_all_at_once() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
     let lines: Vec<_> = said.lines().collect();
     assert!(lines.len() == 2 && lines.iter().all(|line| line.len() <= 120), "{said}");
-    assert!(said.starts_with("error: this command needs root to isolate each host, and "), "{said}");
-    assert!(lines[0].ends_with(" more Debian packages; run"), "{said}");
+    // debootstrap may be installed already.
+    assert!(lines[0].starts_with("error: this command needs root to isolate each host"), "{said}");
     assert_eq!(lines[1], r#"  sudo env PATH="$PATH" HOME="$HOME" cargo xtask e2e --host crun"#);
     assert!(!path("built").exists() && !path("target").exists(), "it began to work");
 }

@@ -20,7 +20,7 @@ use xtask::{image, platform};
 pub const CRUN: Host = Host {
     name: "crun",
     title: "crun",
-    packages: &[("crun", "crun"), ("skopeo", "skopeo"), ("umoci", "umoci")],
+    packages: &["crun", "skopeo", "umoci"],
     absent_from: &[],
     crates: &[],
     version: &[&["crun", "--version"]],
@@ -31,7 +31,7 @@ pub const CRUN: Host = Host {
 pub const RUNC: Host = Host {
     name: "runc",
     title: "runc",
-    packages: &[("runc", "runc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
+    packages: &["runc", "skopeo", "umoci"],
     absent_from: &[],
     crates: &[],
     version: &[&["runc", "--version"]],
@@ -42,7 +42,7 @@ pub const RUNC: Host = Host {
 pub const YOUKI: Host = Host {
     name: "youki",
     title: "youki",
-    packages: &[("skopeo", "skopeo"), ("umoci", "umoci")],
+    packages: &["skopeo", "umoci"],
     absent_from: &[],
     crates: &[("youki", "v1,v2,seccomp")],
     version: &[&["youki", "--version"]],

@@ -27,7 +27,7 @@ use xtask::seccomp;
 pub const HOST: Host = Host {
     name: "containerd",
     title: "containerd, with its CRI",
-    packages: &[("containerd", "containerd"), ("runc", "runc"), ("/usr/lib/cni/bridge", "containernetworking-plugins")],
+    packages: &["containerd", "runc", "containernetworking-plugins"],
     absent_from: &[],
     crates: &[],
     version: &[&["containerd", "--version"]],

@@ -20,7 +20,7 @@ use xtask::seccomp;
 pub const HOST: Host = Host {
     name: "docker",
     title: "Docker",
-    packages: &[("dockerd", "docker.io"), ("runc", "runc"), ("nginx", "nginx-light")],
+    packages: &["docker.io", "runc", "nginx-light"],
     absent_from: &[],
     crates: &[],
     version: &[&["dockerd", "--version"]],

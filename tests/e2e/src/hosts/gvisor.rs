@@ -25,7 +25,7 @@ use xtask::seccomp::{self, Profile};
 pub const HOST: Host = Host {
     name: "gvisor",
     title: "gVisor",
-    packages: &[("runsc", "runsc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
+    packages: &["runsc", "skopeo", "umoci"],
     absent_from: &[("sid", "has a runsc that panics, whatever it runs")],
     crates: &[],
     version: &[&["runsc", "--version"]],

@@ -29,7 +29,7 @@ pub const HOST: Host = Host {
 pub const ROOTLESS: Host = Host {
     name: "rootless",
     title: "podman, rootless",
-    packages: &[PACKAGES[0], PACKAGES[1], PACKAGES[2], ("newuidmap", "uidmap"), ("skopeo", "skopeo")],
+    packages: &[PACKAGES[0], PACKAGES[1], PACKAGES[2], "uidmap", "skopeo"],
     absent_from: &[],
     crates: &[],
     version: &[&["podman", "--version"]],
@@ -38,8 +38,7 @@ pub const ROOTLESS: Host = Host {
 };
 
 /// What podman needs.
-pub const PACKAGES: &[(&str, &str)] =
-    &[("podman", "podman"), ("crun", "crun"), ("/usr/lib/cni/bridge", "containernetworking-plugins")];
+pub const PACKAGES: &[&str] = &["podman", "crun", "containernetworking-plugins"];
 
 /// What a pod shares.
 pub const SHARE: &str = "pid,net,ipc,uts";

@@ -21,11 +21,11 @@ pub const NSPAWN: Host = Host {
     name: "nspawn",
     title: "systemd-nspawn",
     packages: &[
-        ("systemd-nspawn", "systemd-container"),
+        "systemd-container",
         // systemd-container leaves open whose it is, and debootstrap then takes none.
-        ("dbus-daemon", "dbus"),
-        ("skopeo", "skopeo"),
-        ("umoci", "umoci"),
+        "dbus",
+        "skopeo",
+        "umoci",
     ],
     absent_from: &[],
     crates: &[],
@@ -37,7 +37,7 @@ pub const NSPAWN: Host = Host {
 pub const BUBBLEWRAP: Host = Host {
     name: "bubblewrap",
     title: "bubblewrap",
-    packages: &[("bwrap", "bubblewrap"), ("skopeo", "skopeo"), ("umoci", "umoci")],
+    packages: &["bubblewrap", "skopeo", "umoci"],
     absent_from: &[],
     crates: &[],
     version: &[&["bwrap", "--version"]],
@@ -48,7 +48,7 @@ pub const BUBBLEWRAP: Host = Host {
 pub const LXC: Host = Host {
     name: "lxc",
     title: "LXC",
-    packages: &[("lxc-start", "lxc"), ("skopeo", "skopeo"), ("umoci", "umoci")],
+    packages: &["lxc", "skopeo", "umoci"],
     absent_from: &[],
     crates: &[],
     version: &[&["lxc-start", "--version"]],

@@ -15,7 +15,7 @@ use xshell::{Cmd, Shell, cmd};
 pub const HOST: Host = Host {
     name: "signing",
     title: "oras and cosign, with a registry",
-    packages: &[("oras", "oras"), ("cosign", "cosign"), ("docker-registry", "docker-registry")],
+    packages: &["oras", "cosign", "docker-registry"],
     absent_from: &[("bullseye", NOT_PACKAGED), ("bookworm", NOT_PACKAGED)],
     crates: &[],
     // Debian's cosign does not know its own version.
