@@ -73,16 +73,25 @@ pub fn stage(staged: &mut Staged, binaries: &[Binary]) {
 /// # Errors
 /// Where something can't be built or is over its budget.
 pub fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<Binary>> {
-    build_with(shell, platforms, Needs::of("cargo xtask build"))
+    build_with(shell, platforms, None, Needs::of("cargo xtask build"))
 }
 
-/// The same for a command that needs other things, too.
+/// The same for a command that has other prerequisites, too, or builds with one compiler only.
 ///
 /// # Errors
-/// Where something is missing, can't be built, or is over its budget.
-pub fn build_with(shell: &Shell, platforms: &[&'static Platform], mut needs: Needs) -> Result<Vec<Binary>> {
+/// If something is missing, can't be built, or is over its budget.
+pub fn build_with(
+    shell: &Shell,
+    platforms: &[&'static Platform],
+    toolchain: Option<Compiler>,
+    mut needs: Needs,
+) -> Result<Vec<Binary>> {
     ports::check(shell)?;
-    let compilers = compiler::choose(shell, platforms.iter().map(|platform| platform.target), &mut needs)?;
+    let targets = platforms.iter().map(|platform| platform.target);
+    let compilers = match toolchain {
+        None => compiler::choose(shell, targets, &mut needs),
+        Some(compiler) => compiler::only(shell, compiler, targets, &mut needs),
+    }?;
     needs.provide(shell)?;
     build_by(shell, platforms, &compilers)
 }

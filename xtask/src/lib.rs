@@ -24,3 +24,4 @@ pub mod sizes;
 pub mod sources;
 pub mod table;
 pub mod test;
+pub mod verify;

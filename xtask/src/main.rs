@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use xtask::{build, command, image, proofs, test};
+use xtask::{build, command, image, proofs, test, verify};
 
 /// Builds, tests and packs pause
 #[derive(Parser)]
@@ -17,6 +17,7 @@ enum Command {
     Build(build::Arguments),
     Image(image::Arguments),
     Test(test::Arguments),
+    Verify(verify::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -29,5 +30,6 @@ fn main() -> ExitCode {
         Command::Build(arguments) => build::run(shell, &arguments),
         Command::Image(arguments) => image::run(shell, &arguments),
         Command::Test(arguments) => test::run(shell, &arguments),
+        Command::Verify(arguments) => verify::run(shell, &arguments),
     })
 }

@@ -29,8 +29,6 @@ static PROOFS: &[Proof] = &[
     Proof { name: "answers", package: "answers", only_linux: true,  about: "Give the program every answer that a kernel can give, at every system call" },
     Proof { name: "bench",   package: "bench",   only_linux: true,  about: "Measure what the program costs, beside the floor and other init programs" },
     Proof { name: "anatomy", package: "anatomy", only_linux: false, about: "Draw every byte of the program, with its disassembly, as an SVG" },
-    Proof { name: "verify",  package: "publish", only_linux: false, about: "Build the image from this source and compare it, digest by digest, with another" },
-    Proof { name: "push",    package: "publish", only_linux: false, about: "Push the image to registries, without a container engine" },
     Proof { name: "release", package: "release", only_linux: false, about: "Make a release from its tag: the image, the binaries, sums, bill of materials, provenance" },
     Proof { name: "docs",    package: "docs",    only_linux: true,  about: "Check what the documents claim: links, commands, and tables of numbers" },
 ];

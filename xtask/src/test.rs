@@ -145,7 +145,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             needs.file(&platform.emulator(), QEMU_USER, "run programs for other platforms");
         }),
     }
-    let binaries = build::build_with(shell, &platforms, needs)?;
+    let binaries = build::build_with(shell, &platforms, None, needs)?;
     let emulators = match &arguments.release {
         Some(release) => emulators(shell, release, emulated[0])?,
         None => "/".into(),

@@ -4,11 +4,11 @@
 //! them all, and with two stand-ins that are wrong on purpose, which must fail those that they should break
 //! and no others.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use e2e::debian::{self, Tree};
 use e2e::golden::{Golden, Row};
 use e2e::host::Host;
-use e2e::hosts::{self, HOSTS, cluster};
+use e2e::hosts::{self, HOSTS, cluster, registry, signing};
 use e2e::visit::{self, visit};
 use e2e::{images, sandbox};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use xshell::Shell;
-use xtask::command::{Misuse, cargo_for, main_of_proof};
+use xtask::command::{Misuse, main_of_proof};
 use xtask::debian::parse_release;
 use xtask::needs::Needs;
 use xtask::table::Table;
@@ -65,10 +65,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let (hosts, skipped) = select(arguments, &release)?;
     let golden = Golden::read(shell, &release, arguments.bless)?;
     let mut shown = shown(arguments, &hosts)?;
-    needs(arguments).provide(shell)?;
+    needs(arguments, &hosts).provide(shell)?;
     let tree = Tree::of(shell, &release)?;
-    // In a sandbox, without a network, there is nothing left to build.
-    publish(shell)?;
     if is_among(&hosts, &cluster::HOST) {
         shown.push(cluster::build(&shell.current_dir())?);
     }
@@ -180,16 +178,8 @@ fn shown(arguments: &Arguments, hosts: &[&Host]) -> Result<Vec<(PathBuf, String)
     Ok(Vec::new())
 }
 
-/// Builds the commands that publish the image.
-fn publish(shell: &Shell) -> Result<()> {
-    let mut cargo = cargo_for("build", "publish", &shell.current_dir());
-    let status = cargo.arg("--bins").status().context("can't start cargo")?;
-    ensure!(status.success(), "can't build `cargo xtask push`");
-    Ok(())
-}
-
 /// What the command needs, all of it.
-fn needs(arguments: &Arguments) -> Needs {
+fn needs(arguments: &Arguments, hosts: &[&Host]) -> Needs {
     let mut command = String::from("cargo xtask e2e");
     arguments.hosts.iter().for_each(|host| command += &format!(" --host {}", host.name));
     arguments.release.iter().for_each(|release| command += &format!(" --release {release}"));
@@ -202,5 +192,8 @@ fn needs(arguments: &Arguments) -> Needs {
     let mut needs = Needs::of(command);
     needs.root("isolate each host");
     debian::add_needs(&mut needs);
+    if is_among(hosts, &registry::HOST) || is_among(hosts, &signing::HOST) {
+        needs.file("skopeo", "skopeo", "run `cargo xtask verify`");
+    }
     needs
 }

@@ -98,11 +98,8 @@ pub fn read(shell: &Shell, root: &Path, shown: &Shown, command: &[&OsStr]) -> Re
     Ok(output)
 }
 
-/// A cargo that has the sandbox's network and processes, and the files and the variables of the machine outside, where
-/// there is all that it takes to build. It runs in a folder there.
-///
-/// # Errors
-/// Where this is no sandbox.
+/// A cargo with the sandbox's network and processes, and the files and variables of the machine outside, which has
+/// everything that a build needs. The machine's container storage is hidden: skopeo keeps a cache there.
 pub fn outside(folder: &Path) -> Result<Command> {
     let namespace = File::open(var_os(OUTSIDE).context("this is no sandbox")?)?;
     let folder = CString::new(folder.as_os_str().as_bytes())?;
@@ -113,7 +110,12 @@ pub fn outside(folder: &Path) -> Result<Command> {
     unsafe {
         command.pre_exec(move || {
             setns(&namespace, CloneFlags::CLONE_NEWNS)?;
-            Ok(chdir(folder.as_c_str())?)
+            unshare(CloneFlags::CLONE_NEWNS)?;
+            remount("/", MsFlags::MS_PRIVATE | MsFlags::MS_REC)?;
+            match mount(Some("tmpfs"), "/var/lib/containers", Some("tmpfs"), MsFlags::empty(), None::<&str>) {
+                Ok(()) | Err(Errno::ENOENT) => Ok(chdir(folder.as_c_str())?),
+                Err(error) => Err(error.into()),
+            }
         });
     }
     Ok(command)

@@ -85,7 +85,7 @@ fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<PathBuf>>
     for platform in platforms.iter().filter(|platform| !platform.is_native()) {
         needs.file(&platform.emulator(), QEMU_USER, "stop programs for other platforms");
     }
-    let binaries = build::build_with(shell, platforms, needs)?;
+    let binaries = build::build_with(shell, platforms, None, needs)?;
     let path = shell.current_dir().join("target/points");
     let mut staged = Staged::new(&path)?;
     build::stage(&mut staged, &binaries);

@@ -107,7 +107,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let contents = arguments.contents.contents();
     let mut dist = Staged::new(shell.current_dir().join("dist"))?;
-    let binaries = build::build_with(shell, &arguments.selection.platforms(), Needs::of("cargo xtask image"))?;
+    let binaries = build::build_with(shell, &arguments.selection.platforms(), None, Needs::of("cargo xtask image"))?;
     let progress = Progress::new(2);
     progress.step("packing the image");
     let packed = pack(&binaries, &contents)?;
@@ -150,6 +150,7 @@ pub fn stage(
 pub struct Packed {
     layout: Layout,
     archive: Vec<u8>,
+    images: Vec<Image>,
     sizes: Vec<Sizes>,
 }
 
@@ -159,9 +160,22 @@ impl Packed {
         self.layout.files()
     }
 
+    /// The same as an archive.
+    pub fn archive(&self) -> &[u8] {
+        &self.archive
+    }
+
     /// The digest of its index, in hexadecimal.
     pub fn index(&self) -> &str {
         self.layout.index()
+    }
+
+    /// Each platform, and the digests of its manifest and of the blobs that this names, in hexadecimal.
+    pub fn images(&self) -> impl Iterator<Item = (&'static str, &str, Vec<&str>)> {
+        self.sizes.iter().zip(&self.images).map(|(sizes, Image { descriptor, manifest })| {
+            let blobs = manifest.layers().iter().chain([manifest.config()]).map(|blob| blob.digest().digest());
+            (sizes.platform, descriptor.digest().digest(), blobs.collect())
+        })
     }
 
     /// Stages it as `pause.oci` and `pause.oci.tar`, and the seccomp profile. Returns the sizes.
@@ -189,16 +203,22 @@ pub fn pack(binaries: &[Binary], contents: &Contents) -> Result<Packed> {
     // Docker's side of the archive is of one platform.
     let local = binaries.iter().position(|binary| binary.platform.is_local());
     let archive = layout.archive(&images[local.unwrap_or(0)], &contents.references)?;
-    Ok(Packed { layout, archive, sizes: all_sizes })
+    Ok(Packed { layout, archive, images, sizes: all_sizes })
 }
 
 /// Stages an archive per platform, at the path of [`air_gap_archive`].
 pub fn stage_each(staged: &mut Staged, binaries: &[Binary], contents: &Contents) -> Result<()> {
-    for binary in binaries {
-        let (layout, images) = Layout::of(std::slice::from_ref(binary), contents)?;
-        staged.file(air_gap_archive(binary.platform), layout.archive(&images[0], &contents.references)?, 0o644);
-    }
+    air_gap(binaries, contents)?.into_iter().for_each(|(path, archive)| staged.file(path, archive, 0o644));
     Ok(())
+}
+
+/// The archive of each platform, with its path.
+pub fn air_gap(binaries: &[Binary], contents: &Contents) -> Result<Vec<(String, Vec<u8>)>> {
+    let archive = |binary| {
+        let (layout, images) = Layout::of(std::slice::from_ref(binary), contents)?;
+        Ok((air_gap_archive(binary.platform), layout.archive(&images[0], &contents.references)?))
+    };
+    binaries.iter().map(archive).collect()
 }
 
 /// Where the archive of this platform alone is, from the folder that holds the image.

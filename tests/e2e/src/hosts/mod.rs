@@ -7,9 +7,9 @@ pub mod cri;
 mod docker;
 mod gvisor;
 mod podman;
-mod registry;
+pub mod registry;
 mod rootfs;
-mod signing;
+pub mod signing;
 
 use crate::host::Host;
 use anyhow::{Result, bail};
