@@ -1,10 +1,11 @@
 //! Tables: between two marks in a page stands what a golden file holds, or what is counted in the code.
 //!
 //! `<!-- table: FILE -->` and `<!-- end -->` enclose a golden table. `; columns: A, B` and `; rows: C | D` behind
-//! the file choose some, by their headings and by their first cells. `<!-- proofs -->` encloses the table of proofs,
-//! `<!-- system calls -->` the contract's.
+//! the file choose some, by their headings and by their first cells. `<!-- counts -->` encloses the numbers of tests,
+//! `<!-- commands -->` all commands and options, `<!-- system calls -->` the contract's.
 
-use crate::proofs;
+use crate::commands::{self, Command};
+use crate::counts;
 use anyhow::{Context, Result, bail};
 use contract::{SYSTEM_CALLS, SystemCalls};
 use std::path::Path;
@@ -13,13 +14,14 @@ use xtask::table::Table;
 const END: &str = "<!-- end -->";
 
 /// The text with its tables as they should be, and how many there are.
-pub fn fill(repository: &Path, text: &str) -> Result<(String, usize)> {
+pub fn fill(repository: &Path, commands: &[Command], text: &str) -> Result<(String, usize)> {
     let (mut filled, mut rest, mut count) = (String::new(), text, 0);
     while let Some((before, after)) = rest.split_once("<!-- ") {
         let (mark, after) = after.split_once(" -->\n").context("a mark does not end with its line")?;
         let table = match mark.split_once("table: ") {
             Some(("", choice)) => golden(repository, choice)?,
-            _ if mark == "proofs" => proofs::table(repository)?,
+            _ if mark == "counts" => counts::table(repository)?,
+            _ if mark == "commands" => commands::table(commands),
             _ if mark == "system calls" => system_calls(),
             _ => bail!("there is no such mark as <!-- {mark} -->"),
         };
