@@ -2,17 +2,16 @@
 
 use crate::Case;
 use crate::interrupts::interrupt;
-use crate::place::{Place, Skip, link, run};
+use crate::place::{Place, Skip, run};
 use anyhow::{Context, Result, ensure};
 use std::env::{home_dir, var_os};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use xtask::{needs, sources};
 
-pub const CASES: &[Case] = &[("root leaves no file of its own in a user's checkout and homes", no_file_of_roots)];
-
-const USER: &str = "1000:1000";
+pub const CASES: &[Case] = &[("root leaves no file of its own in a user's checkout and cargo home", no_file_of_roots)];
 
 /// Root's files below a directory.
 fn of_root(directory: &Path) -> Result<String> {
@@ -21,26 +20,20 @@ fn of_root(directory: &Path) -> Result<String> {
 
 fn no_file_of_roots(place: &Place) -> Result<()> {
     ensure!(needs::is_root(), Skip("only root can write another user's files".into()));
-    let (checkout, homes) = (place.folder("user's checkout")?, place.folder("user's homes")?);
+    let (checkout, home) = (place.folder("user's checkout")?, place.folder("user's home")?);
     sources::copy(&place.checkout, &checkout)?;
-    let mut sudo = Vec::new();
-    for (variable, name) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
-        // The real homes' files are reached by links, which must not be followed.
-        let real = var_os(variable).map(PathBuf::from).or(Some(home_dir().context("a home")?.join(name)));
-        let home = homes.join(name);
-        fs::create_dir(&home)?;
-        for entry in fs::read_dir(real.unwrap_or_default()).into_iter().flatten() {
-            let entry = entry?;
-            link(&entry.path(), &home.join(entry.file_name()))?;
-        }
-        sudo.push((variable, home));
+    // The crates are reached by links, which must not be followed.
+    let real = var_os("CARGO_HOME").map(PathBuf::from).or(Some(home_dir().context("a home")?.join(".cargo")));
+    for entry in fs::read_dir(real.unwrap_or_default())? {
+        let entry = entry?;
+        symlink(entry.path(), home.join(entry.file_name()))?;
     }
     let foreign = place.folder("root's")?;
-    link(&foreign, &checkout.join("link"))?;
-    run(Command::new("chown").args(["-hR", USER]).args([&checkout, &homes]))?.passes()?;
+    symlink(&foreign, checkout.join("link"))?;
+    run(Command::new("chown").args(["-hR", "1000:1000"]).args([&checkout, &home]))?.passes()?;
     let xtask = |words: &[&str]| {
         let mut xtask = place.xtask(words);
-        xtask.current_dir(&checkout).envs(sudo.iter().cloned()).env("SUDO_UID", "1000").env("SUDO_GID", "1000");
+        xtask.current_dir(&checkout).env("CARGO_HOME", &home);
         xtask
     };
     run(&mut xtask(&place.image()))?.passes()?;
@@ -48,12 +41,11 @@ fn no_file_of_roots(place: &Place) -> Result<()> {
     ensure!(of_root(&checkout)?.is_empty(), "root's: {}", of_root(&checkout)?);
 
     fs::write(checkout.join("target/file"), "")?;
-    fs::write(homes.join(".cargo/file"), "")?;
+    fs::write(home.join("file"), "")?;
     run(&mut xtask(&["imgae"]))?.fails(2, &["'imgae'"])?;
-    ensure!(of_root(&checkout)?.is_empty() && of_root(&homes)?.is_empty(), "after bad input: {}", of_root(&checkout)?);
+    ensure!(of_root(&checkout)?.is_empty() && of_root(&home)?.is_empty(), "after bad input: {}", of_root(&checkout)?);
 
-    fs::write(checkout.join("target/file"), "")?;
-    run(Command::new("chown").arg("0").arg(checkout.join("target/file")))?.passes()?;
+    fs::write(checkout.join("target/other"), "")?;
     interrupt(&checkout.join("dist"), &mut xtask(&place.image()), "TERM")?;
     ensure!(of_root(&checkout)?.is_empty(), "after a signal: {}", of_root(&checkout)?);
     ensure!(!of_root(&foreign)?.is_empty(), "a link was followed");

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use tempfile::TempDir;
@@ -218,18 +219,7 @@ pub fn clear(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a link.
-pub fn link(to: &Path, at: &Path) -> Result<()> {
-    #[cfg(unix)]
-    return Ok(std::os::unix::fs::symlink(to, at)?);
-    #[cfg(not(unix))]
-    bail!(Skip(format!("no link from {} to {}: that takes rights here", at.display(), to.display())))
-}
-
-/// Sets a folder's permissions.
+/// Sets the permissions of a file or directory.
 pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
-    #[cfg(unix)]
-    return Ok(fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?);
-    #[cfg(not(unix))]
-    bail!(Skip(format!("{} has no mode {mode:o} here", path.display())))
+    Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
 }
