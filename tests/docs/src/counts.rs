@@ -1,4 +1,4 @@
-//! The table of tests in the README: how many there are of each kind, counted in the code and in the golden files.
+//! The README's table of tests: numbers of each kind, counted in the code and in the golden files.
 
 use anyhow::{Context, Result};
 use behaviour::CASES;
@@ -9,7 +9,6 @@ use xtask::platform::PLATFORMS;
 use xtask::table::Table;
 use xtask::test::{Order, Program};
 
-/// The table.
 pub fn table(repository: &Path) -> Result<Table> {
     let golden = |file: &str| Table::read(&repository.join(file));
     let (boots, hosts) = (golden("tests/boot/boots.txt")?, golden("tests/e2e/hosts.txt")?);
@@ -68,10 +67,10 @@ pub fn table(repository: &Path) -> Result<Table> {
     Ok(table)
 }
 
-/// The sum of a column.
+/// Sum of a column.
 fn sum(table: &Table, column: &str) -> Result<usize> {
     let cells = table.select(&[column])?.rows.concat();
-    cells.iter().map(|cell| cell.parse::<usize>().with_context(|| format!("{cell} is no number"))).sum()
+    cells.iter().map(|cell| cell.parse::<usize>().with_context(|| format!("not a number: {cell}"))).sum()
 }
 
 /// The number of different sentences about binaries and images.

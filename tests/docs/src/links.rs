@@ -1,12 +1,11 @@
-//! Links: those into the repository lead to a file and a heading, and those to GitHub's files stay what they are.
+//! Links into the repository lead to a file and a heading; links to files on GitHub name a revision.
 
 use crate::page::Page;
-use anyhow::Result;
 use std::path::{Component, Path, PathBuf};
 
-/// Checks all links. Returns how many there are, and what is wrong with some.
-pub fn check(repository: &Path, pages: &[Page]) -> Result<(usize, Vec<String>)> {
-    let (mut count, mut wrong) = (0, Vec::new());
+/// Returns the number of links, and the faults.
+pub fn check(repository: &Path, pages: &[Page]) -> (usize, Vec<String>) {
+    let (mut count, mut faults) = (0, Vec::new());
     for page in pages {
         for link in page.links() {
             count += 1;
@@ -14,10 +13,10 @@ pub fn check(repository: &Path, pages: &[Page]) -> Result<(usize, Vec<String>)> 
                 Some((scheme, rest)) => flaw_outside(scheme, rest),
                 None => flaw_inside(repository, pages, page, &link),
             };
-            wrong.extend(flaw.map(|flaw| format!("{}: the link {link} {flaw}", page.name())));
+            faults.extend(flaw.map(|flaw| format!("{}: the link {link} {flaw}", page.name())));
         }
     }
-    Ok((count, wrong))
+    (count, faults)
 }
 
 fn flaw_inside(repository: &Path, pages: &[Page], page: &Page, link: &str) -> Option<&'static str> {
@@ -34,7 +33,7 @@ fn flaw_inside(repository: &Path, pages: &[Page], page: &Page, link: &str) -> Op
     (!anchor.is_empty() && !target.is_some_and(has_anchor)).then_some("leads to no heading")
 }
 
-/// The path without `..`.
+/// Resolves `..`.
 fn normalize(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {

@@ -16,12 +16,12 @@ use xtask::{command, output, say, sources};
 
 #[derive(clap::Args)]
 struct Arguments {
-    /// Write the tables, as they are measured now, into the pages
+    /// Write the up-to-date tables to the pages
     #[arg(long)]
     bless: bool,
 }
 
-/// The most lines that a reader has to read to decide and to begin.
+/// Maximum length of the README.
 const README_LINES: usize = 200;
 
 fn main() -> ExitCode {
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
 
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let repository = shell.current_dir();
+    // First: this may compile for minutes, and pages may change meanwhile.
     let all_commands = commands::list(shell)?;
     let mut pages = Vec::new();
     for file in sources::list(&repository)? {
@@ -37,7 +38,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             pages.push(Page::read(&repository, file)?);
         }
     }
-    let mut complaints = Vec::new();
+    let mut faults = Vec::new();
     let mut tables = 0;
     for page in &mut pages {
         let (text, count) = tables::fill(&repository, &all_commands, &page.text).with_context(|| page.name())?;
@@ -45,22 +46,20 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         if text != page.text {
             match arguments.bless {
                 true => output::replace(&repository.join(&page.file), text.as_bytes())?,
-                false => complaints
+                false => faults
                     .push(format!("{}: a table is out of date; `cargo xtask docs --bless` writes it", page.name())),
             }
             page.text = text;
         }
     }
-    let (links, wrong) = links::check(&repository, &pages)?;
-    complaints.extend(wrong);
-    let (commands, wrong) = commands::check(&all_commands, &pages);
-    complaints.extend(wrong);
-    let (hosts, wrong) = hosts::check(&pages);
-    complaints.extend(wrong);
+    let (links, in_links) = links::check(&repository, &pages);
+    let (commands, in_commands) = commands::check(&all_commands, &pages);
+    let (hosts, in_hosts) = hosts::check(&pages);
+    faults.extend([in_links, in_commands, in_hosts].concat());
     let readme = pages.iter().find(|page| page.name() == "README.md").context("README.md is missing")?;
     let lines = readme.text.lines().count();
     if lines > README_LINES {
-        complaints.push(format!("README.md has {lines} lines, over {README_LINES}"));
+        faults.push(format!("README.md has {lines} lines, over {README_LINES}"));
     }
 
     say!(
@@ -68,8 +67,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         pages.len()
     );
     ensure!(tables > 0 && links > 0 && commands > 0 && hosts > 0, "nothing was checked");
-    if !complaints.is_empty() {
-        bail!("the documents are wrong:\n{}", complaints.join("\n"));
+    if !faults.is_empty() {
+        bail!("{} faults in the documents:\n{}", faults.len(), faults.join("\n"));
     }
     Ok(())
 }

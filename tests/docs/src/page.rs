@@ -1,4 +1,4 @@
-//! A page of the documents, and what it consists of.
+//! A page of the documents: its links, code and headings.
 
 use anyhow::{Context, Result};
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
@@ -7,25 +7,22 @@ use std::path::{Path, PathBuf};
 
 /// A Markdown file.
 pub struct Page {
-    /// Its path in the repository.
+    /// Path in the repository.
     pub file: PathBuf,
-    /// What it holds.
     pub text: String,
 }
 
 impl Page {
-    /// Reads a page.
     pub fn read(repository: &Path, file: PathBuf) -> Result<Self> {
         let text = fs::read_to_string(repository.join(&file));
         Ok(Self { text: text.with_context(|| format!("can't read {}", file.display()))?, file })
     }
 
-    /// What one calls it: its path.
     pub fn name(&self) -> String {
         self.file.display().to_string()
     }
 
-    /// The targets of its links and pictures.
+    /// Targets of its links and images.
     pub fn links(&self) -> Vec<String> {
         let link = |event| match event {
             Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => Some(dest_url.to_string()),
@@ -34,7 +31,7 @@ impl Page {
         Parser::new(&self.text).filter_map(link).collect()
     }
 
-    /// Its pieces of code: spans, and lines of blocks.
+    /// Code spans, and lines of code blocks.
     pub fn code(&self) -> Vec<String> {
         let mut code = Vec::new();
         let mut is_block = false;
@@ -50,8 +47,7 @@ impl Page {
         code
     }
 
-    /// What its headings are called in a link, after the `#`: small letters, with dashes for blanks, and without
-    /// what is neither letter, digit nor dash.
+    /// Its headings as a link writes them after `#`: lower case, dashes for blanks, other punctuation removed.
     pub fn anchors(&self) -> Vec<String> {
         let mut anchors = Vec::new();
         let mut heading: Option<String> = None;

@@ -1,8 +1,8 @@
-//! Tables: between two marks in a page stands what a golden file holds, or what is counted in the code.
+//! Generated tables, between marks in a page.
 //!
-//! `<!-- table: FILE -->` and `<!-- end -->` enclose a golden table. `; columns: A, B` and `; rows: C | D` behind
-//! the file choose some, by their headings and by their first cells. `<!-- counts -->` encloses the numbers of tests,
-//! `<!-- commands -->` all commands and options, `<!-- system calls -->` the contract's.
+//! `<!-- table: FILE -->` and `<!-- end -->` enclose a golden table. `; columns: A, B` and `; rows: C | D` after the file
+//! select some, by headings and by first cells. `<!-- counts -->` encloses the numbers of tests, `<!-- commands -->` all
+//! commands and options, `<!-- system calls -->` the contract's.
 
 use crate::commands::{self, Command};
 use crate::counts;
@@ -13,17 +13,17 @@ use xtask::table::Table;
 
 const END: &str = "<!-- end -->";
 
-/// The text with its tables as they should be, and how many there are.
+/// Returns the text with up-to-date tables, and their number.
 pub fn fill(repository: &Path, commands: &[Command], text: &str) -> Result<(String, usize)> {
     let (mut filled, mut rest, mut count) = (String::new(), text, 0);
     while let Some((before, after)) = rest.split_once("<!-- ") {
-        let (mark, after) = after.split_once(" -->\n").context("a mark does not end with its line")?;
+        let (mark, after) = after.split_once(" -->\n").context("a mark doesn't end with its line")?;
         let table = match mark.split_once("table: ") {
             Some(("", choice)) => golden(repository, choice)?,
             _ if mark == "counts" => counts::table(repository)?,
             _ if mark == "commands" => commands::table(commands),
             _ if mark == "system calls" => system_calls(),
-            _ => bail!("there is no such mark as <!-- {mark} -->"),
+            _ => bail!("unknown mark <!-- {mark} -->"),
         };
         let (_, after) = after.split_once(END).with_context(|| format!("<!-- {mark} --> has no {END}"))?;
         filled += &format!("{before}<!-- {mark} -->\n{}{END}", table.to_markdown());
@@ -33,7 +33,6 @@ pub fn fill(repository: &Path, commands: &[Command], text: &str) -> Result<(Stri
     Ok((filled + rest, count))
 }
 
-/// The contract's system calls.
 fn system_calls() -> Table {
     let mut table = Table::new(["architecture", "its own", "the kernel's"]);
     for SystemCalls { architecture, own, by_kernel } in &SYSTEM_CALLS {
@@ -42,7 +41,7 @@ fn system_calls() -> Table {
     table
 }
 
-/// A golden table, or some of it.
+/// A golden table, or a part of it.
 fn golden(repository: &Path, choice: &str) -> Result<Table> {
     let mut parts = choice.split("; ");
     let mut table = Table::read(&repository.join(parts.next().context("a file")?))?;
@@ -51,12 +50,12 @@ fn golden(repository: &Path, choice: &str) -> Result<Table> {
             Some(("columns", names)) => table = table.select(&names.split(", ").collect::<Vec<_>>())?,
             Some(("rows", names)) => {
                 let find = |name| {
-                    let row = table.find(&[name]).with_context(|| format!("there is no row {name}"))?;
+                    let row = table.find(&[name]).with_context(|| format!("no row {name}"))?;
                     Ok(row.to_vec())
                 };
                 table.rows = names.split(" | ").map(find).collect::<Result<_>>()?;
             }
-            _ => bail!("a table is chosen by columns and rows, not by {part}"),
+            _ => bail!("expected columns or rows, not {part}"),
         }
     }
     Ok(table)
