@@ -108,9 +108,8 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let contents = arguments.contents.contents();
     let mut dist = Staged::new(shell.current_dir().join("dist"))?;
     let binaries = build::build_with(shell, &arguments.selection.platforms(), None, Needs::of("cargo xtask image"))?;
-    let progress = Progress::new(2);
-    progress.step("packing the image");
     let packed = pack(&binaries, &contents)?;
+    let progress = Progress::new(1);
     progress.step("writing dist");
     let all_sizes = stage(&mut dist, &binaries, packed, &contents, arguments.air_gap)?;
     dist.commit()?;
@@ -192,6 +191,8 @@ impl Packed {
 /// # Errors
 /// Where the image is over its budget.
 pub fn pack(binaries: &[Binary], contents: &Contents) -> Result<Packed> {
+    let progress = Progress::new(1);
+    progress.step("packing the image");
     let (layout, images) = Layout::of(binaries, contents)?;
     let mut all_sizes = Vec::new();
     for (binary, image) in binaries.iter().zip(&images) {
