@@ -62,5 +62,5 @@ fn order() -> Result<Order> {
     }
     let name = platform::native().context("there is nothing to test here")?.name;
     let program = Program::new(name, env!("CARGO_BIN_EXE_pause").into());
-    Ok(Order { programs: vec![program], stranger: false, shipped: false, image: None })
+    Ok(Order { programs: vec![program], ..Order::default() })
 }

@@ -1,10 +1,13 @@
-//! The golden digests: of each platform's program, and of the index of the usual image of all.
+//! The golden digests: of each platform's program, of the index of all platforms, and of the archives.
 
 use crate::build::Binary;
 use crate::digest::sha256;
-use crate::platform::PLATFORMS;
+use crate::image::air_gap_archive;
+use crate::platform::{PLATFORMS, Platform};
+use crate::seccomp;
 use crate::table::Table;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use std::fs;
 use std::path::Path;
 
 /// The golden file, relative to the repository.
@@ -13,12 +16,9 @@ const FILE: &str = "tests/image/digests.txt";
 /// What the row of the index is called.
 const INDEX: &str = "index";
 
-/// Compares digests with the golden ones, or makes them the golden ones. Of an image that has not all platforms, the
-/// index is another one.
-///
-/// # Errors
-/// Where one differs.
-pub fn check(repository: &Path, binaries: &[Binary], index: &str, bless: bool) -> Result<()> {
+/// Compares digests with the golden ones, or writes those. `image` is the directory of the artefacts. Without all
+/// platforms, the index and the archive of all are not compared.
+pub fn check(repository: &Path, image: &Path, binaries: &[Binary], index: &str, bless: bool) -> Result<()> {
     let file = repository.join(FILE);
     let mut golden = Table::read(&file)?;
     let mut new = Table::new(["what", "sha256"]);
@@ -28,10 +28,15 @@ pub fn check(repository: &Path, binaries: &[Binary], index: &str, bless: bool) -
     if binaries.len() == PLATFORMS.len() {
         new.push([INDEX, index]);
     }
+    for file in files(&binaries.iter().map(|binary| binary.platform).collect::<Vec<_>>()) {
+        let content = fs::read(image.join(&file)).with_context(|| format!("can't read {file}"))?;
+        new.push([file, sha256(&content)]);
+    }
     if bless {
         // Those that were not built stay as they are.
-        let names = PLATFORMS.iter().map(|platform| platform.name).chain([INDEX]);
-        golden.merge(new.rows, 1, &names.map(|name| vec![name.into()]).collect::<Vec<_>>());
+        let platforms = PLATFORMS.iter().map(|platform| platform.name.into()).chain([INDEX.into()]);
+        let names = platforms.chain(files(&PLATFORMS.iter().collect::<Vec<_>>()));
+        golden.merge(new.rows, 1, &names.map(|name| vec![name]).collect::<Vec<_>>());
         return golden.write(&file);
     }
     for row in &new.rows {
@@ -47,6 +52,13 @@ pub fn check(repository: &Path, binaries: &[Binary], index: &str, bless: bool) -
     Ok(())
 }
 
+/// The artefacts of these platforms besides the programs and the image's directory.
+fn files(platforms: &[&Platform]) -> Vec<String> {
+    let whole = (platforms.len() == PLATFORMS.len()).then(|| "pause.oci.tar".into());
+    let single = platforms.iter().map(|platform| air_gap_archive(platform));
+    single.chain(whole).chain([seccomp::FILE.into()]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,17 +67,27 @@ mod tests {
     #[test]
     fn another_byte_is_noticed() {
         let repository = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(repository.path().join("tests/image")).unwrap();
-        std::fs::write(repository.path().join(FILE), "what  sha256\n").unwrap();
+        let write = |file: &str, content: &str| {
+            let path = repository.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        };
+        write(FILE, "what  sha256\n");
+        files(&PLATFORMS.iter().collect::<Vec<_>>()).iter().for_each(|file| write(file, "old"));
         let binary =
             |platform, content: &[u8]| Binary { platform, content: content.into(), compiler: Compiler::Debian };
         let all = |content| PLATFORMS.iter().map(|platform| binary(platform, content)).collect::<Vec<_>>();
         let check = |binaries: &[Binary], index, bless| {
-            check(repository.path(), binaries, index, bless).map_err(|error| error.to_string())
+            check(repository.path(), repository.path(), binaries, index, bless).map_err(|error| error.to_string())
         };
         check(&all(b"old"), "1", true).unwrap();
         check(&all(b"old"), "1", false).unwrap();
         assert!(check(&all(b"old"), "2", false).unwrap_err().starts_with("index has other bytes"));
+        for file in files(&PLATFORMS.iter().collect::<Vec<_>>()) {
+            write(&file, "new");
+            assert!(check(&all(b"old"), "1", false).unwrap_err().starts_with(&format!("{file} has other bytes")));
+            write(&file, "old");
+        }
         let one = [binary(&PLATFORMS[0], b"new")];
         assert!(check(&one, "2", false).unwrap_err().starts_with("linux/amd64, built by Debian's compiler, has"));
         // Of one platform, the index says nothing.

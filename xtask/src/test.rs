@@ -69,7 +69,7 @@ impl Program {
 }
 
 /// What the tests are to do. They find it in the environment, as JSON in the variable [`Order::VARIABLE`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Order {
     /// The programs that every case is run on.
     pub programs: Vec<Program>,
@@ -77,8 +77,10 @@ pub struct Order {
     pub stranger: bool,
     /// Whether the programs are what ships, so that the facts of the files hold.
     pub shipped: bool,
-    /// The folder with the image of the programs, as `pause.oci` and `pause.oci.tar`.
+    /// The directory with the image of the programs and an archive per platform.
     pub image: Option<PathBuf>,
+    /// Whether to write the golden files instead of comparing them.
+    pub bless: bool,
 }
 
 impl Order {
@@ -117,7 +119,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             }
         };
         let stranger = arguments.against.is_some();
-        return run_tests(shell, &Order { programs: vec![program], stranger, shipped: false, image: None }, filter);
+        return run_tests(shell, &Order { programs: vec![program], stranger, ..Order::default() }, filter);
     }
 
     if arguments.seccomp {
@@ -127,11 +129,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let profile = file.with_file_name(seccomp::FILE);
         output::replace(&profile, &Profile::of_the_program().to_json()?)?;
         let program = Program { profile: Some(profile), ..Program::new(native.name, file) };
-        return run_tests(
-            shell,
-            &Order { programs: vec![program], stranger: false, shipped: false, image: None },
-            filter,
-        );
+        return run_tests(shell, &Order { programs: vec![program], ..Order::default() }, filter);
     }
 
     let platforms = arguments.selection.platforms();
@@ -153,10 +151,10 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     // Beside dist, which holds what somebody asked for.
     let path = shell.current_dir().join("target/tested");
     let mut staged = Staged::new(&path)?;
-    build::stage(&mut staged, &binaries);
-    let image = image::pack(&binaries, &Contents::usual())?;
-    let index = image.index().to_owned();
-    let sizes = image.stage(&mut staged)?;
+    let contents = Contents::usual();
+    let image = image::pack(&binaries, &contents)?;
+    let index = image.digest().to_owned();
+    let sizes = image::stage(&mut staged, &binaries, image, &contents, true)?;
     staged.commit()?;
 
     let program = |Binary { platform, .. }: &Binary, file: PathBuf| Program {
@@ -164,7 +162,9 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         ..Program::new(platform.name, file)
     };
     let programs = binaries.iter().map(|binary| program(binary, path.join("bin").join(binary.file_name()))).collect();
-    let tested = run_tests(shell, &Order { programs, stranger: false, shipped: true, image: Some(path) }, filter);
+    let order =
+        Order { programs, shipped: true, image: Some(path.clone()), bless: arguments.bless, ..Order::default() };
+    let tested = run_tests(shell, &order, filter);
     // Where nothing was tested, that is all there is to say.
     if tested.as_ref().is_err_and(|error| error.is::<Failed>()) {
         return tested;
@@ -172,7 +172,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     // Afterwards, so that a change of a size does not hide what it has broken.
     let repository = shell.current_dir();
     let sizes = sizes::check(&repository, &sizes, arguments.bless);
-    let digests = digests::check(&repository, &binaries, &index, arguments.bless);
+    let digests = digests::check(&repository, &path, &binaries, &index, arguments.bless);
     let mut errors: Vec<_> = [tested, sizes, digests].into_iter().filter_map(Result::err).collect();
     if errors.len() > 1 {
         bail!("{}", errors.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("; and "));

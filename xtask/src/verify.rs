@@ -82,10 +82,9 @@ fn verify(shell: &Shell, arguments: &Arguments, image: &Path) -> Result<bool> {
             .with_context(|| format!("can't read {name} (an image in a registry would be docker://REGISTRY/NAME)"))?;
         ensure!(there.is_file() || there.is_dir(), "{name} is neither a file nor a directory");
     }
-    let ours = Ours::of(
-        &build::build_with(shell, &arguments.selection.platforms(), arguments.toolchain, needs)?,
-        &arguments.contents.contents(),
-    )?;
+    let contents = arguments.contents.contents()?;
+    let ours =
+        Ours::of(&build::build_with(shell, &arguments.selection.platforms(), arguments.toolchain, needs)?, &contents)?;
     let place = TempDir::with_prefix("pause-verify-")?;
     let theirs = if reference.is_some() { place.path().join("theirs") } else { image.into() };
     let verdict = match reference {
@@ -162,8 +161,8 @@ pub struct Ours {
     /// The files that skopeo's `dir:` makes of the image in a registry, and what its `manifest.json` is: the index of
     /// all platforms, or the manifest of one.
     pub copies: Vec<(String, Files)>,
-    /// The digest of the index, in hexadecimal.
-    index: String,
+    /// The digest of the index, or of a single platform's manifest, in hexadecimal.
+    digest: String,
     /// The manifest of each platform.
     pub manifests: Vec<(&'static str, Vec<u8>)>,
 }
@@ -184,10 +183,10 @@ impl Ours {
     pub fn of(binaries: &[Binary], contents: &Contents) -> Result<Self> {
         let packed = image::pack(binaries, contents)?;
         let archives = image::air_gap(binaries, contents)?.into_iter().map(|(path, content)| (path.into(), content));
-        let archives = archives.chain([("pause.oci.tar".into(), packed.archive().into())]).collect();
+        let archives = archives.chain([("pause.oci.tar".into(), packed.archive()?)]).collect();
         let layout: Files = packed.files().map(|(path, content)| (path.into(), content.into())).collect();
         let blob = |digest: &str| layout[&Path::new("blobs/sha256").join(digest)].clone();
-        let mut all = Files::from([(MANIFEST.into(), blob(packed.index()))]);
+        let mut all = Files::from([(MANIFEST.into(), blob(packed.digest()))]);
         let (mut copies, mut manifests) = (Vec::new(), Vec::new());
         for (platform, manifest, blobs) in packed.images() {
             let mut one: Files = blobs.iter().map(|digest| (digest.into(), blob(digest))).collect();
@@ -197,14 +196,16 @@ impl Ours {
             copies.push((format!("manifest of {platform}"), one));
             manifests.push((platform, blob(manifest)));
         }
-        copies.insert(0, ("index".into(), all));
-        Ok(Self { archives, layout, copies, index: packed.index().into(), manifests })
+        if manifests.len() > 1 {
+            copies.insert(0, ("index".into(), all));
+        }
+        Ok(Self { archives, layout, copies, digest: packed.digest().into(), manifests })
     }
 
     /// Compares an archive or the directory of a layout. The path itself may be a link: it is the caller's.
     pub fn compare(&self, image: &Path) -> Result<Verdict> {
         if image.is_dir() {
-            return self.compare_files(&format!("index sha256:{}", self.index), image, &self.layout);
+            return self.compare_files(&format!("{} sha256:{}", self.copies[0].0, self.digest), image, &self.layout);
         }
         let limit = self.archives.values().map(Vec::len).max().unwrap_or_default();
         let found =

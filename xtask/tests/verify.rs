@@ -25,7 +25,7 @@ use xtask::compiler::Compiler;
 use xtask::digest::sha256;
 use xtask::image::Contents;
 use xtask::needs;
-use xtask::platform::PLATFORMS;
+use xtask::platform::{PLATFORMS, Platform};
 use xtask::verify::{self, Files, Ours};
 
 /// Longest time that a comparison may take.
@@ -246,12 +246,12 @@ fn replace(bytes: &mut Vec<u8>, from: &str, to: &str) {
 }
 
 /// This source's image, but for the programs.
-fn ours() -> Result<Ours> {
-    let binary = |platform: &&'static _| {
+fn ours(platforms: &'static [Platform]) -> Result<Ours> {
+    let binary = |platform: &'static _| {
         let content = format!("the program of {platform:?}").into();
         Binary { platform, content, compiler: Compiler::Rustup }
     };
-    Ours::of(&PLATFORMS.iter().collect::<Vec<_>>().iter().map(binary).collect::<Vec<_>>(), &Contents::usual())
+    Ours::of(&platforms.iter().map(binary).collect::<Vec<_>>(), &Contents::usual())
 }
 
 /// Compares an image in time. Returns what is equal, or the lines that say what isn't.
@@ -292,6 +292,12 @@ fn equals(ours: &Ours) -> Result<()> {
         let equal = compare(ours, Archive, &path)?;
         ensure!(equal.as_ref().is_ok_and(|equal| equal.starts_with(&name.display().to_string())), "{equal:?}");
     }
+    // A single platform has no index.
+    let one = self::ours(&PLATFORMS[..1])?;
+    ensure!(one.copies.len() == 1 && one.copies[0] == ours.copies[1], "its image is another one");
+    let image = Image::new(&one, Layout)?;
+    let equal = compare(&one, Layout, &image.path(""))?;
+    ensure!(equal.as_ref().is_ok_and(|equal| equal.starts_with("manifest of linux/amd64 sha256:")), "{equal:?}");
     for (index, (name, files)) in ours.copies.iter().enumerate() {
         let path = directory.path().join(index.to_string());
         write(files, &path)?;
@@ -396,7 +402,7 @@ fn trial(name: &str, ours: &Arc<Ours>, run: impl Fn(&Ours) -> Result<()> + Send 
 }
 
 fn main() -> ExitCode {
-    let ours = Arc::new(ours().expect("an image"));
+    let ours = Arc::new(ours(PLATFORMS).expect("an image"));
     let cases = CASES.iter().map(|case| trial(case.1, &ours, |ours| try_case(ours, *case)));
     let tests = TESTS.iter().map(|(name, run)| trial(name, &ours, run));
     libtest_mimic::run(&Arguments::from_args(), cases.chain(tests).collect()).exit_code()

@@ -60,7 +60,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let mut release = Staged::new(shell.current_dir().join("dist/release"))?;
     let temporary = tempfile::tempdir()?;
     let new = temporary.path();
-    let contents = arguments.contents.contents();
+    let contents = arguments.contents.contents()?;
     let binaries = build::build_by(shell, &PLATFORMS.iter().collect::<Vec<_>>(), &compilers)?;
     let packed = image::pack(&binaries, &contents)?;
     let materials = Materials::gather(shell, &binaries)?;

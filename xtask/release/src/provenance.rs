@@ -58,7 +58,7 @@ pub fn write(
     index: &Descriptor,
     files: &[(String, Vec<u8>)],
 ) -> Result<Vec<u8>> {
-    let Contents { references, annotations, links, .. } = parameters.contents;
+    let Contents { references, annotations, links, user } = parameters.contents;
     let image = references.iter().map(|name| json!({ "name": name, "digest": { "sha256": index.digest().digest() } }));
     // The folder is the image, which is named already.
     let files = files.iter().filter(|(name, _)| !name.contains('/'));
@@ -81,6 +81,7 @@ pub fn write(
                     "names": references,
                     "annotations": annotations.iter().cloned().collect::<BTreeMap<_, _>>(),
                     "links": links,
+                    "user": user,
                 },
                 "resolvedDependencies": dependencies,
             },

@@ -42,26 +42,29 @@ pub struct Image {
     pub manifest: ImageManifest,
 }
 
-/// A folder in the OCI image layout.
+/// An image in the OCI image layout.
 pub struct Layout {
-    /// What each file holds, by path. An ordered map, so that the archive's order is fixed.
+    /// Content of each file by path, in the archive's order.
     files: BTreeMap<String, Vec<u8>>,
-    /// The digest of the index of all platforms.
-    index: String,
+    /// The digest that `index.json` names, in hexadecimal.
+    digest: String,
+    /// Docker's `manifest.json`, which names the same blobs.
+    docker: Vec<u8>,
 }
 
 impl Layout {
-    /// The image of these binaries, and what it consists of, platform by platform.
-    ///
-    /// # Errors
-    /// Where the specification does not allow it.
+    /// Returns the image of these binaries, and its parts by platform.
     pub fn of(binaries: &[Binary], contents: &Contents) -> Result<(Self, Vec<Image>)> {
         let mark = OciLayoutBuilder::default().image_layout_version("1.0.0").build()?;
         let files = BTreeMap::from([("oci-layout".into(), json(&mark)?)]);
-        let mut layout = Self { files, index: String::new() };
-        let images = binaries.iter().map(|binary| layout.add_image(binary, &contents.links));
-        let images = images.collect::<Result<Vec<_>>>()?;
+        let mut layout = Self { files, digest: String::new(), docker: Vec::new() };
+        let images = binaries.iter().map(|binary| layout.add_image(binary, contents)).collect::<Result<Vec<_>>>()?;
         layout.add_index(&images, contents)?;
+        // Docker loads one platform: the first, so that the archive is the same on every machine.
+        let manifest = &images.first().context("an image has a platform")?.manifest;
+        let layers: Vec<_> = manifest.layers().iter().map(blob).collect();
+        let tags = &contents.references;
+        layout.docker = json(&json!([{ "Config": blob(manifest.config()), "RepoTags": tags, "Layers": layers }]))?;
         Ok((layout, images))
     }
 
@@ -74,10 +77,10 @@ impl Layout {
     }
 
     /// Adds layer, config and manifest of a platform.
-    fn add_image(&mut self, binary: &Binary, links: &[String]) -> Result<Image> {
+    fn add_image(&mut self, binary: &Binary, contents: &Contents) -> Result<Image> {
         let platform = platform(binary.platform.name)?;
-        let layer = layer(&binary.content, links)?;
-        let config = json(&configuration(&platform, &layer)?)?;
+        let layer = layer(&binary.content, &contents.links)?;
+        let config = json(&configuration(&platform, &contents.user, &layer)?)?;
         let manifest = ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
             .media_type(MediaType::ImageManifest)
@@ -89,34 +92,35 @@ impl Layout {
         Ok(Image { descriptor, manifest })
     }
 
-    /// Adds the index of all platforms, and the file that names it. skopeo refuses an `index.json` that lists the
-    /// platforms itself. Several names are as many descriptors of the one index, as containerd writes them; podman
-    /// then reads Docker's side of the archive.
+    /// Adds `index.json`. It names the manifest of a single platform, because udocker and others don't follow an index
+    /// of one, and otherwise an index of all platforms, because skopeo refuses to choose among several manifests.
+    /// There is a descriptor for each name of the image, as containerd writes them.
     fn add_index(&mut self, images: &[Image], contents: &Contents) -> Result<()> {
+        let annotations = ANNOTATIONS.map(|(key, value)| (key.into(), value.into())).into_iter();
+        let annotations: HashMap<_, _> = annotations.chain(contents.annotations.iter().cloned()).collect();
         let mut platforms = index(images.iter().map(|image| image.descriptor.clone()))?;
-        let mut all = annotations(ANNOTATIONS);
-        all.extend(contents.annotations.iter().cloned());
-        platforms.set_annotations(Some(all));
-        let descriptor = self.add_blob(MediaType::ImageIndex, json(&platforms)?)?;
-        self.index = descriptor.digest().digest().into();
-        let named = contents.references.iter().map(|reference| {
-            let mut named = descriptor.clone();
-            named.set_annotations(Some(annotations([(ANNOTATION_REF_NAME, reference)])));
+        platforms.set_annotations(Some(annotations.clone()));
+        let image = match images {
+            [image] => image.descriptor.clone(),
+            _ => self.add_blob(MediaType::ImageIndex, json(&platforms)?)?,
+        };
+        self.digest = image.digest().digest().into();
+        let mut top = index(contents.references.iter().map(|reference| {
+            let mut named = image.clone();
+            named.set_annotations(Some(HashMap::from([(ANNOTATION_REF_NAME.into(), reference.clone())])));
             named
-        });
-        self.files.insert("index.json".into(), json(&index(named)?)?);
+        }))?;
+        if images.len() == 1 {
+            top.set_annotations(Some(annotations));
+        }
+        self.files.insert("index.json".into(), json(&top)?);
         Ok(())
     }
 
-    /// All files in one archive, and Docker's `manifest.json`, which names the same blobs, beside them.
-    ///
-    /// # Errors
-    /// Where the format does not allow it.
-    pub fn archive(&self, docker: &Image, references: &BTreeSet<String>) -> Result<Vec<u8>> {
+    /// Returns an archive of all files, with Docker's `manifest.json`.
+    pub fn archive(&self) -> Result<Vec<u8>> {
         let mut files = self.files.clone();
-        let layers: Vec<_> = docker.manifest.layers().iter().map(blob).collect();
-        let manifest = json!([{ "Config": blob(docker.manifest.config()), "RepoTags": references, "Layers": layers }]);
-        files.insert("manifest.json".into(), json(&manifest)?);
+        files.insert("manifest.json".into(), self.docker.clone());
         let mut archive = Archive::new();
         for (path, content) in &files {
             archive.add(EntryType::Regular, path, 0o644, content)?;
@@ -124,12 +128,12 @@ impl Layout {
         archive.finish()
     }
 
-    /// The digest of the index of all platforms, in hexadecimal.
-    pub fn index(&self) -> &str {
-        &self.index
+    /// The digest of the image in hexadecimal: of its index, or of a single platform's manifest.
+    pub fn digest(&self) -> &str {
+        &self.digest
     }
 
-    /// What each file holds, by its path.
+    /// Returns each file's path and content.
     pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.files.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
     }
@@ -152,8 +156,8 @@ fn platform(name: &str) -> Result<Platform> {
 /// The image's configuration. Buildah, skopeo and the crate oci-spec expect an entry in its history for each layer, and
 /// Docker 25 panics if an entry has no time. A time for the image itself would make it older than anything else, so
 /// that `docker image prune --filter until=1h` removes it.
-fn configuration(platform: &Platform, layer: &[u8]) -> Result<ImageConfiguration> {
-    let config: Config = ConfigBuilder::default().user("65535:65535").entrypoint([format!("/{PROGRAM}")]).build()?;
+fn configuration(platform: &Platform, user: &str, layer: &[u8]) -> Result<ImageConfiguration> {
+    let config: Config = ConfigBuilder::default().user(user).entrypoint([format!("/{PROGRAM}")]).build()?;
     let rootfs = RootFsBuilder::default().diff_ids([format!("sha256:{}", sha256(layer))]).build()?;
     let mut configuration = ImageConfigurationBuilder::default()
         .os(platform.os().clone())
@@ -230,13 +234,36 @@ fn index(manifests: impl Iterator<Item = Descriptor>) -> Result<ImageIndex> {
     Ok(builder.manifests(manifests.collect::<Vec<_>>()).build()?)
 }
 
-fn annotations<const N: usize>(annotations: [(&str, &str); N]) -> HashMap<String, String> {
-    annotations.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
-}
-
 /// Compact JSON with sorted keys: `oci_spec` keeps annotations in a hash map, which has another order each time.
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
     let mut value = serde_json::to_value(value)?;
     value.sort_all_objects();
     Ok(serde_json::to_vec(&value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Raw fields: the crate `tar` would take NUL for the type of a file.
+    #[test]
+    fn links_and_their_directories_are_entries() {
+        let layer = layer(b"program", &["usr/bin/pod".into(), "usr/lib/pod".into()]).unwrap();
+        let text = |field: &[u8]| String::from_utf8(field.split(|&byte| byte == 0).next().unwrap().into()).unwrap();
+        let headers = layer.chunks(512).filter(|block| block[257..].starts_with(b"ustar\x0000"));
+        let entries: Vec<_> = headers
+            .map(|block| (block[156], text(&block[..100]), text(&block[100..108]), text(&block[157..257])))
+            .collect();
+        let entry = |kind, path: &str, mode: &str, target: &str| (kind, path.into(), mode.into(), target.into());
+        let expected = [
+            entry(b'5', "./", "0000755", ""),
+            entry(b'0', "pause", "0000555", ""),
+            entry(b'5', "usr/", "0000755", ""),
+            entry(b'5', "usr/bin/", "0000755", ""),
+            entry(b'1', "usr/bin/pod", "0000555", "pause"),
+            entry(b'5', "usr/lib/", "0000755", ""),
+            entry(b'1', "usr/lib/pod", "0000555", "pause"),
+        ];
+        assert_eq!(entries, expected);
+    }
 }

@@ -1,8 +1,9 @@
-//! `cargo xtask image`: the OCI image of all platforms, as a folder and as one archive that every tool loads.
+//! `cargo xtask image`: the OCI image of all platforms, as a directory and as one archive that every tool loads.
 
 mod layout;
 
 use crate::build::{self, Binary};
+use crate::command::Misuse;
 use crate::needs::Needs;
 use crate::output::Staged;
 use crate::platform::{Platform, Selection};
@@ -21,69 +22,79 @@ use xshell::Shell;
 
 /// Build the image of all platforms into dist/pause.oci and dist/pause.oci.tar
 ///
-/// dist/pause.oci is a folder in the OCI image layout. dist/pause.oci.tar is the same as one archive, which
-/// podman load, ctr images import, skopeo (oci-archive: and docker-archive:) and docker load all take. Docker
-/// loads one platform: this machine's, else the first. dist/pause.seccomp.json allows what the program calls.
+/// dist/pause.oci is a directory in the OCI image layout. dist/pause.oci.tar is the same as one archive, which podman
+/// load, ctr images import, skopeo (oci-archive: and docker-archive:) and docker load all take. docker load takes the
+/// first platform. With a single --platform, index.json names that platform's manifest, and not an index.
+/// dist/pause.seccomp.json is a seccomp profile with the system calls that the program makes. Pass dist/LICENSE-syscalls
+/// on with the image.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
     contents: ContentsArguments,
-    /// Write an archive for each platform too, into dist/air-gap: for nodes without a network
+    /// Also write an archive of each single platform into dist/air-gap, for nodes without a network
     #[arg(long)]
     air_gap: bool,
 }
 
-/// What a command line can say of the image's contents.
+/// Options for the image's contents.
 #[derive(clap::Args)]
 pub struct ContentsArguments {
-    /// Call the image this; may be given several times
+    /// Image name; may be repeated
     #[arg(long = "name", value_name = "NAME[:TAG]", value_parser = parse_name, default_value = DEFAULT_NAME)]
     names: Vec<Name>,
-    /// Add this tag to every name; may be given several times [default: the version, for a name without a tag]
+    /// Tag for every name; may be repeated [default: the version, for a name without a tag]
     #[arg(long = "tag", value_name = "TAG", value_parser = parse_tag)]
     tags: Vec<String>,
-    /// Say this of the image in its index (org.opencontainers.image.source=https://…, say); may be given several
-    /// times
+    /// Annotation of the index, such as org.opencontainers.image.source=https://…; may be repeated
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = parse_annotation)]
     annotations: Vec<(String, String)>,
-    /// Give the program this path too (/usr/bin/pod, say, where OpenShift looks); may be given several times
+    /// Another path of the program, such as /usr/bin/pod for OpenShift; may be repeated
     #[arg(long = "link", value_name = "PATH", value_parser = parse_link)]
     links: Vec<String>,
+    /// User that runs the program; without GID, runtimes take group 0
+    #[arg(long, value_name = "UID[:GID]", value_parser = parse_user, default_value = DEFAULT_USER)]
+    user: String,
 }
 
 impl ContentsArguments {
-    /// What the image is to be made of.
-    pub fn contents(&self) -> Contents {
-        Contents {
+    /// Returns the image's contents. Fails if the links can't be together in one image.
+    pub fn contents(&self) -> Result<Contents> {
+        let mut links = self.links.clone();
+        links.sort();
+        check_links(&links)?;
+        Ok(Contents {
             references: references(&self.names, &self.tags),
             annotations: self.annotations.clone(),
-            links: self.links.clone(),
-        }
+            links,
+            user: self.user.clone(),
+        })
     }
 }
 
-/// What an image is made of, beside the binaries.
-#[derive(Default)]
+/// The parts of an image that are not built.
 pub struct Contents {
-    /// What it is called.
+    /// Full names with tags.
     pub references: BTreeSet<String>,
-    /// What its index says of it, besides the usual.
+    /// Annotations of the index, besides [`ANNOTATIONS`].
     pub annotations: Vec<(String, String)>,
-    /// Other paths of the program.
+    /// Other paths of the program, relative to the root.
     pub links: Vec<String>,
+    /// `UID[:GID]`.
+    pub user: String,
 }
 
 impl Contents {
-    /// The image that `cargo xtask image` makes unless it is told otherwise.
+    /// The contents that `cargo xtask image` has without options.
     pub fn usual() -> Self {
         Self::named(format!("{DEFAULT_NAME}:{VERSION}"))
     }
 
-    /// An image of that name, with nothing unusual about it.
+    /// The same with another name.
     pub fn named(reference: impl Into<String>) -> Self {
-        Contents { references: BTreeSet::from([reference.into()]), ..Contents::default() }
+        let references = BTreeSet::from([reference.into()]);
+        Contents { references, annotations: Vec::new(), links: Vec::new(), user: DEFAULT_USER.into() }
     }
 }
 
@@ -98,6 +109,11 @@ struct Name {
 
 const DEFAULT_NAME: &str = "localhost/pause";
 
+/// The licence of the crate `syscalls`, which must be passed on with the program.
+const NOTICE: &str = "LICENSE-syscalls";
+
+const DEFAULT_USER: &str = "65535:65535";
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs the command.
@@ -105,13 +121,14 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// # Errors
 /// Where something can't be built, is over its budget, or can't be written.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let contents = arguments.contents.contents();
+    let contents = arguments.contents.contents()?;
     let mut dist = Staged::new(shell.current_dir().join("dist"))?;
     let binaries = build::build_with(shell, &arguments.selection.platforms(), None, Needs::of("cargo xtask image"))?;
     let packed = pack(&binaries, &contents)?;
     let progress = Progress::new(1);
     progress.step("writing dist");
     let all_sizes = stage(&mut dist, &binaries, packed, &contents, arguments.air_gap)?;
+    dist.file(NOTICE, shell.read_binary_file(NOTICE)?, 0o644);
     dist.commit()?;
     drop(progress);
 
@@ -148,25 +165,24 @@ pub fn stage(
 /// An image, ready to be written.
 pub struct Packed {
     layout: Layout,
-    archive: Vec<u8>,
     images: Vec<Image>,
     sizes: Vec<Sizes>,
 }
 
 impl Packed {
-    /// What each file of the folder `pause.oci` holds, by its path there.
+    /// Returns the path and content of each file in `pause.oci`.
     pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.layout.files()
     }
 
     /// The same as an archive.
-    pub fn archive(&self) -> &[u8] {
-        &self.archive
+    pub fn archive(&self) -> Result<Vec<u8>> {
+        self.layout.archive()
     }
 
-    /// The digest of its index, in hexadecimal.
-    pub fn index(&self) -> &str {
-        self.layout.index()
+    /// The image's digest in hexadecimal: of its index, or of a single platform's manifest.
+    pub fn digest(&self) -> &str {
+        self.layout.digest()
     }
 
     /// Each platform, and the digests of its manifest and of the blobs that this names, in hexadecimal.
@@ -180,31 +196,23 @@ impl Packed {
     /// Stages it as `pause.oci` and `pause.oci.tar`, and the seccomp profile. Returns the sizes.
     pub fn stage(self, staged: &mut Staged) -> Result<Vec<Sizes>> {
         staged.layout("pause.oci", self.layout.files());
-        staged.file("pause.oci.tar", self.archive, 0o644);
+        staged.file("pause.oci.tar", self.archive()?, 0o644);
         staged.file(seccomp::FILE, Profile::of_the_program().to_json()?, 0o644);
         Ok(self.sizes)
     }
 }
 
-/// Makes the image of these binaries.
-///
-/// # Errors
-/// Where the image is over its budget.
+/// Makes the image of these binaries. Fails if a platform is over the budget.
 pub fn pack(binaries: &[Binary], contents: &Contents) -> Result<Packed> {
     let progress = Progress::new(1);
     progress.step("packing the image");
     let (layout, images) = Layout::of(binaries, contents)?;
-    let mut all_sizes = Vec::new();
-    for (binary, image) in binaries.iter().zip(&images) {
-        let sizes = sizes(binary, image);
+    let all_sizes: Vec<_> = binaries.iter().zip(&images).map(|(binary, image)| sizes(binary, image)).collect();
+    for sizes in &all_sizes {
         let (platform, pull) = (sizes.platform, sizes.pull());
         ensure!(pull <= PULL_BUDGET, "{platform} is {pull} bytes to pull, over the budget of {PULL_BUDGET}");
-        all_sizes.push(sizes);
     }
-    // Docker's side of the archive is of one platform.
-    let local = binaries.iter().position(|binary| binary.platform.is_local());
-    let archive = layout.archive(&images[local.unwrap_or(0)], &contents.references)?;
-    Ok(Packed { layout, archive, images, sizes: all_sizes })
+    Ok(Packed { layout, images, sizes: all_sizes })
 }
 
 /// Stages an archive per platform, at the path of [`air_gap_archive`].
@@ -216,13 +224,13 @@ pub fn stage_each(staged: &mut Staged, binaries: &[Binary], contents: &Contents)
 /// The archive of each platform, with its path.
 pub fn air_gap(binaries: &[Binary], contents: &Contents) -> Result<Vec<(String, Vec<u8>)>> {
     let archive = |binary| {
-        let (layout, images) = Layout::of(std::slice::from_ref(binary), contents)?;
-        Ok((air_gap_archive(binary.platform), layout.archive(&images[0], &contents.references)?))
+        let (layout, _) = Layout::of(std::slice::from_ref(binary), contents)?;
+        Ok((air_gap_archive(binary.platform), layout.archive()?))
     };
     binaries.iter().map(archive).collect()
 }
 
-/// Where the archive of this platform alone is, from the folder that holds the image.
+/// The path of a single platform's archive, relative to the image's directory.
 pub fn air_gap_archive(platform: &Platform) -> String {
     format!("air-gap/pause-{}.tar", platform.file_name())
 }
@@ -237,12 +245,9 @@ fn sizes(binary: &Binary, Image { descriptor, manifest }: &Image) -> Sizes {
     }
 }
 
-/// How many bytes one downloads for the image of this binary, beside the index: manifest, config and layer.
-///
-/// # Errors
-/// Where there can be no such image.
+/// The bytes of manifest, config and layer for this binary.
 pub fn pull_size(binary: &Binary) -> Result<u64> {
-    Ok(sizes(binary, &Layout::of(std::slice::from_ref(binary), &Contents::default())?.1[0]).pull())
+    Ok(sizes(binary, &Layout::of(std::slice::from_ref(binary), &Contents::usual())?.1[0]).pull())
 }
 
 /// What `--name` accepts.
@@ -264,24 +269,55 @@ fn parse_tag(text: &str) -> Result<String> {
     }
 }
 
-/// What `--annotation` accepts.
+/// Parses the value of `--annotation`.
 fn parse_annotation(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => bail!("an annotation looks like org.opencontainers.image.revision=1a2b3c"),
+        Some((key, value)) if !key.is_empty() && !text.contains(char::is_control) => Ok((key.into(), value.into())),
+        _ => bail!("an annotation looks like org.opencontainers.image.revision=1a2b3c, without control characters"),
     }
 }
 
-/// What `--link` accepts.
-///
-/// # Errors
-/// Where it is no other path of the program.
+/// Parses the value of `--user`. Docker's largest number is the limit.
+fn parse_user(text: &str) -> Result<String> {
+    let is_id = |id: &str| id.parse::<i32>().is_ok_and(|number| number >= 0 && number.to_string() == id);
+    ensure!(
+        text.split(':').count() <= 2 && text.split(':').all(is_id),
+        "a user is UID or UID:GID, in decimal numbers up to 2147483647"
+    );
+    Ok(text.into())
+}
+
+/// Parses the value of `--link`. A name that starts with `.wh.` would delete a file, and runtimes mount over some
+/// directories.
 pub fn parse_link(text: &str) -> Result<String> {
-    let is_plain = |part: &str| !["", ".", ".."].contains(&part);
-    match text.strip_prefix('/') {
-        Some(path) if path.split('/').all(is_plain) && path != PROGRAM && path.len() <= 100 => Ok(path.into()),
-        _ => bail!("a link is an absolute path of up to 100 bytes other than /{PROGRAM}, like /usr/bin/pod"),
+    let path = text.strip_prefix('/').unwrap_or_default();
+    let mounted = ["dev", "etc", "proc", "run", "sys"].iter().any(|name| path.split('/').next() == Some(name));
+    let is_plain = |part: &str| {
+        !["", ".", ".."].contains(&part)
+            && !part.starts_with(".wh.")
+            && part.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    ensure!(
+        path.len() <= 100 && path.split('/').all(is_plain) && !mounted,
+        "a link is a path like /usr/bin/pod: up to 100 ASCII characters, without blanks or components like `.`, `..` \
+         and `.wh.pod`, and not in /dev, /etc, /proc, /run or /sys"
+    );
+    Ok(path.into())
+}
+
+/// Fails if the program's paths can't all be files.
+fn check_links(links: &[String]) -> Result<()> {
+    let mut paths = vec![PROGRAM];
+    for link in links {
+        for path in &paths {
+            ensure!(path != link, Misuse(format!("the image has /{link} already; give another link")));
+            let inside = |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
+            let fits = !inside(path, link) && !inside(link, path);
+            ensure!(fits, Misuse(format!("/{path} and /{link} can't both be the program; leave out one")));
+        }
+        paths.push(link);
     }
+    Ok(())
 }
 
 /// Every name with its own tag and with all of `tags`, or with the version where there are none.
@@ -295,4 +331,54 @@ fn references(names: &[Name], tags: &[String]) -> BTreeSet<String> {
         references.extend(tags.into_iter().map(|tag| format!("{repository}:{tag}")));
     }
     references
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_one_or_two_plain_numbers() {
+        for user in ["0", "1000", "65535:65535", "0:2147483647"] {
+            assert_eq!(parse_user(user).unwrap(), user);
+        }
+        for user in
+            ["", ":", "1:", ":1", "1:2:3", "root", "-1", "+1", "007", "1 ", "0x10", "2147483648", "1:root", "1\n"]
+        {
+            assert!(parse_user(user).is_err(), "{user:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_a_path_that_unpacks() {
+        let longest = format!("/{}", "a".repeat(100));
+        for link in ["/usr/bin/pod", "/pause2", "/.hidden", &longest] {
+            assert_eq!(parse_link(link).unwrap(), link[1..]);
+        }
+        let too_long = format!("{longest}a");
+        let bad = ["", "/", "pod", "//pod", "/usr/", "/./pod", "/../pod", "/.wh.pause", "/usr/.wh..wh..opq", "/a b"];
+        let worse = ["/a\nb", "/a\u{1b}b", "/pöd", "/dev", "/proc/1/exe", "/etc/pod", "/run", "/sys/pod", &too_long];
+        for link in bad.into_iter().chain(worse) {
+            assert!(parse_link(link).is_err(), "{link:?}");
+        }
+    }
+
+    #[test]
+    fn links_and_the_program_are_files_of_their_own() {
+        let check = |links: &[&str]| check_links(&links.iter().map(|&link| link.into()).collect::<Vec<_>>());
+        check(&["a", "ab", "b/c", "b/d", "pause2"]).unwrap();
+        for links in [&["pause"][..], &["pause/x"], &["a", "a"], &["a", "a/b"], &["a/b", "a"], &["a", "a.b", "a/b/c"]] {
+            assert!(check(links).unwrap_err().is::<Misuse>(), "{links:?}");
+        }
+    }
+
+    #[test]
+    fn an_annotation_is_a_key_and_a_value_without_control_characters() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(parse_annotation("a=b=c").unwrap(), pair("a", "b=c"));
+        assert_eq!(parse_annotation("a=").unwrap(), pair("a", ""));
+        for annotation in ["", "a", "=b", "a=b\n", "a\t=b", "a=\u{1b}[2J", "a=\u{9b}2J", "a\0=b"] {
+            assert!(parse_annotation(annotation).is_err(), "{annotation:?}");
+        }
+    }
 }

@@ -133,8 +133,10 @@ fn pull_every_platform(shell: &Shell, podman: &Podman) -> Result<()> {
         Ok(format!("/tmp/pushed/blobs/{}", digest.replace(':', "/")))
     };
     let json = |path: &str| -> Result<Value> { Ok(serde_json::from_slice(&fs::read(path)?)?) };
-    let index = json(&blob(&json("/tmp/pushed/index.json")?["manifests"][0])?)?;
-    for descriptor in index["manifests"].as_array().context("an index lists manifests")? {
+    let named = &json("/tmp/pushed/index.json")?["manifests"];
+    let index = json(&blob(&named[0])?)?;
+    // An image of one platform has no index.
+    for descriptor in index["manifests"].as_array().or(named.as_array()).context("an index lists manifests")? {
         let words = ["os", "architecture", "variant"].map(|word| descriptor["platform"][word].as_str());
         let platform = words.into_iter().flatten().collect::<Vec<_>>().join("/");
         let layer = blob(&json(&blob(descriptor)?)?["layers"][0])?;
