@@ -119,7 +119,9 @@ pub fn destination(path: PathBuf) -> Result<PathBuf> {
     let path = resolve(&std::path::absolute(path)?)?;
     ensure!(!path.is_dir(), "it is a directory");
     if !path.exists() || path.is_file() {
-        check_writable(path.parent().context("it is a directory")?)?;
+        let parent = path.parent().context("it is a directory")?;
+        ensure!(parent.is_dir(), "there is no directory {}", parent.display());
+        check_writable(parent)?;
     }
     Ok(path)
 }
