@@ -1,4 +1,4 @@
-//! What all commands have in common: how one finds the repository, reads its arguments, speaks, fails and ends.
+//! Common to all commands: arguments, messages, signals and exit statuses.
 
 #[cfg(unix)]
 use crate::owner;
@@ -13,13 +13,13 @@ use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 use xshell::{Cmd, Shell};
 
-/// The exit status of a command that was used wrongly.
+/// The exit status after bad input.
 const MISUSED: u8 = 2;
 
 /// The longest line of a message, in characters.
 const WIDTH: usize = 120;
 
-/// Bad input: what was wrong, and what would be right.
+/// Bad input: the message says what is wrong and what would be right.
 #[derive(Debug)]
 pub struct Misuse(pub String);
 
@@ -31,7 +31,7 @@ impl fmt::Display for Misuse {
 
 impl std::error::Error for Misuse {}
 
-/// The exit status of another command that stood in for this one and has said why it failed.
+/// The exit status of another command, which has printed why it failed.
 #[derive(Debug)]
 pub struct Failed(pub u8);
 
@@ -43,8 +43,7 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-/// The main function of a command line: reads the arguments, after `amend` has completed what they can be, and
-/// runs. Errors are one line, and an exit status of 2 where the input was bad.
+/// The main function of a command line: parses the arguments, after `amend` has completed the parser, and runs.
 pub fn main<Arguments: Parser>(
     amend: impl FnOnce(clap::Command) -> clap::Command,
     run: impl FnOnce(&Shell, Arguments) -> Result<()>,
@@ -53,7 +52,7 @@ pub fn main<Arguments: Parser>(
     let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // Then comes how to get help.
+            // The usage follows.
             let message = error.to_string();
             let message = message.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
             let message: Vec<_> = message.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
@@ -72,13 +71,13 @@ pub fn main<Arguments: Parser>(
     start(|shell| run(shell, arguments))
 }
 
-/// Runs a command whose arguments have been read, in the checkout that the caller is in.
+/// Runs a command in the caller's checkout.
 pub fn start(run: impl FnOnce(&Shell) -> Result<()>) -> ExitCode {
     let handled = exit_on_signals().context("can't handle signals");
     exit(end(handled.and_then(|()| run(&repository()?))))
 }
 
-/// Has a signal wait until nothing is half-written, then end the process with the exit status that a shell would show.
+/// Makes a signal wait until nothing is half-written, and end the process with the exit status that a shell shows.
 #[cfg(unix)]
 fn exit_on_signals() -> Result<()> {
     use nix::sys::signal::{SigHandler, Signal, signal};
@@ -116,7 +115,7 @@ fn exit_on_signals() -> Result<()> {
     Ok(())
 }
 
-/// The last thing that a command does.
+/// Cleans up at the end of a command.
 fn exit(code: ExitCode) -> ExitCode {
     give_back();
     code
@@ -127,7 +126,7 @@ fn give_back() {
     owner::give_back(repository().ok().map(|shell| shell.current_dir()));
 }
 
-/// The main function of a command that has a crate of its own.
+/// The main function of a command in a separate crate.
 pub fn main_of_proof<Arguments: Args>(name: &str, run: fn(&Shell, &Arguments) -> Result<()>) -> ExitCode {
     #[derive(Parser)]
     struct Whole<Arguments: Args> {
@@ -138,7 +137,7 @@ pub fn main_of_proof<Arguments: Args>(name: &str, run: fn(&Shell, &Arguments) ->
     main::<Whole<Arguments>>(|command| proof.describe(command), |shell, whole| run(shell, &whole.arguments))
 }
 
-/// Turns what came of a command into its exit status, and says what went wrong.
+/// Turns a result into an exit status, and prints the error.
 fn end(mut result: Result<()>) -> ExitCode {
     if let Some(error) = LOST.lock().expect("no panic while it is held").take()
         && error.kind() != IoErrorKind::BrokenPipe
@@ -153,7 +152,7 @@ fn end(mut result: Result<()>) -> ExitCode {
     if error.is::<Misuse>() { ExitCode::from(MISUSED) } else { ExitCode::FAILURE }
 }
 
-/// Breaks the first line of a message where it is too long. What follows is a command to type, or a table.
+/// Wraps the first line of a message. The other lines are a command to type, or a table.
 fn wrap(message: &str) -> String {
     let (first, rest) = message.split_at(message.find('\n').unwrap_or(message.len()));
     let mut lines = vec![String::new()];
@@ -170,7 +169,7 @@ fn wrap(message: &str) -> String {
     lines.join("\n") + rest
 }
 
-/// Writes what another program printed to a file below target. Returns its path in the checkout, for a message.
+/// Writes the output of another program to a file below target. Returns its path in the checkout, for a message.
 pub fn log(shell: &Shell, name: &str, output: &[u8]) -> String {
     let path = format!("target/log/{name}.txt");
     match shell.write_file(&path, output) {
@@ -179,8 +178,8 @@ pub fn log(shell: &Shell, name: &str, output: &[u8]) -> String {
     }
 }
 
-/// A shell in the checkout that the caller is in, whichever one this program was built from. The caller's own
-/// folder, to which the paths on the command line belong, stays this process's.
+/// Returns a shell in the checkout that the caller is in, whichever one this program was built from. The process stays
+/// in the caller's directory: paths on the command line are relative to that.
 fn repository() -> Result<Shell> {
     let output = cargo().args(["locate-project", "--workspace", "--message-format", "plain"]).output();
     let output = output.context("can't start cargo")?;
@@ -189,16 +188,16 @@ fn repository() -> Result<Shell> {
     }
     let manifest = String::from_utf8(output.stdout).context("the repository's path is not UTF-8, which cargo needs")?;
     let shell = Shell::new()?;
-    shell.change_dir(Path::new(manifest.trim_end()).parent().context("a file in a folder")?);
+    shell.change_dir(Path::new(manifest.trim_end()).parent().context("a file in a directory")?);
     Ok(shell)
 }
 
-/// The cargo that has started this process, or the one in `PATH`.
+/// Returns the cargo that has started this process, or the one in `PATH`.
 pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()))
 }
 
-/// Cargo, to `build` or `run` a package of this repository for this machine, as the alias `xtask` does.
+/// Returns a command that builds or runs a package of this repository, with the options of the alias `xtask`.
 pub fn cargo_for(subcommand: &str, package: &str, repository: &Path) -> Command {
     let mut command = cargo();
     command.args([subcommand, "--config", "profile.dev.panic='unwind'", "--target", "host-tuple"]);
@@ -206,11 +205,10 @@ pub fn cargo_for(subcommand: &str, package: &str, repository: &Path) -> Command 
     command
 }
 
-/// What kept the first thing from being written to standard output. After that, nothing more is.
+/// The first error of standard output. Nothing is written after it.
 static LOST: Mutex<Option<std::io::Error>> = Mutex::new(None);
 
-/// Writes a line to standard output. Nobody may be reading any more: that ends no command in the middle of its
-/// work.
+/// Writes a line to standard output. If that fails, the command goes on, and fails at its end.
 pub fn say(line: fmt::Arguments) {
     let mut lost = LOST.lock().expect("no panic while it is held");
     if lost.is_none() {
@@ -218,11 +216,10 @@ pub fn say(line: fmt::Arguments) {
     }
 }
 
-/// Writes a line to standard error, if that takes it.
+/// Writes a line to standard error, and ignores errors.
 pub fn note(line: fmt::Arguments) {
-    // A progress bar may stand in the line, which is cleared then.
+    // Clears a progress bar.
     let clear = if stderr().is_terminal() { "\r\x1b[2K" } else { "" };
-    // There is nobody else to tell.
     let _ = writeln!(stderr(), "{clear}{line}");
 }
 
@@ -238,10 +235,7 @@ macro_rules! note {
     ($($argument:tt)*) => { $crate::command::note(format_args!($($argument)*)) };
 }
 
-/// Shows a command, then runs it.
-///
-/// # Errors
-/// Where it fails.
+/// Prints a command, then runs it.
 pub fn run(command: Cmd) -> Result<()> {
     note!("$ {command}");
     Ok(command.quiet().run()?)

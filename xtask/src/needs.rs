@@ -7,38 +7,36 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 
-/// What a command needs. Nothing is asked before [`Needs::provide`].
+/// The needs of a command, which are checked by [`Needs::provide`].
 pub struct Needs {
     /// The command line, as the user would type it.
     command: String,
-    /// What takes root.
+    /// Why it needs root, unless it is run by root.
     root: Option<String>,
-    /// What is missing, by the Debian package that brings it.
+    /// Missing files, by the Debian package that has them.
     packages: BTreeMap<String, Missing>,
 }
 
 struct Missing {
-    /// The files that are looked for.
     files: Vec<String>,
-    /// What they are needed for: it ends the sentence "needed to".
+    /// Ends the sentence "needed to".
     why: String,
 }
 
 impl Needs {
-    /// A list of needs of this command (`cargo xtask e2e`, say).
+    /// Returns an empty list for this command line (`cargo xtask e2e`).
     pub fn of(command: impl Into<String>) -> Self {
         Self { command: command.into(), root: None, packages: BTreeMap::new() }
     }
 
-    /// It works as root only. `why` ends the sentence "needs root, to".
+    /// Needs root. `why` ends the sentence "needs root to".
     pub fn root(&mut self, why: &str) {
         if !is_root() {
             self.root.get_or_insert(why.into());
         }
     }
 
-    /// It needs this file (an absolute path, or a program somewhere in `PATH`), which the Debian package brings.
-    /// `why` ends the sentence "needed to".
+    /// Needs a file of a Debian package: an absolute path, or a program in `PATH`. `why` ends the sentence "needed to".
     pub fn file(&mut self, file: &str, package: &str, why: &str) {
         if !exists(file) {
             let missing = || Missing { files: Vec::new(), why: why.into() };
@@ -87,7 +85,7 @@ impl Needs {
         Ok(())
     }
 
-    /// The packages with the purpose of each, or, if that is too long for a line, their names.
+    /// Returns the packages with the purpose of each, or, if that is too long for a line, their number.
     fn purposes(&self) -> String {
         let mut purposes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for (name, Missing { why, .. }) in &self.packages {
@@ -102,13 +100,13 @@ impl Needs {
 
 /// Installs Debian packages.
 fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
-    // Another installation may be under way, and its clean-up must not take the archives of this one.
+    // Another installation's clean-up must not remove the archives of this one.
     let archives = tempfile::tempdir()?;
     let cache = format!("Dir::Cache::archives={}", archives.path().display());
     let partial = archives.path().join("partial");
     std::fs::create_dir(&partial).with_context(|| format!("can't make {}", partial.display()))?;
     let path = std::env::join_paths(search_path())?;
-    // The package lists of a new machine are old or not there at all.
+    // The package lists of a new machine are old or missing.
     let update = cmd!(shell, "apt-get update --quiet -o DPkg::Lock::Timeout=300").env("PATH", &path);
     let updated = update.quiet().ignore_status().output()?;
     let install = cmd!(
@@ -124,35 +122,35 @@ fn install(shell: &Shell, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Whether there is such a program in `PATH`, or such a file at an absolute path.
+/// Whether there is a program of that name in `PATH`, or a file at that absolute path.
 pub fn exists(file: &str) -> bool {
     find(file).is_some()
 }
 
-/// Where such a program is in `PATH`, or such a file at an absolute path.
+/// Finds a program in `PATH`, or a file at an absolute path.
 pub fn find(file: &str) -> Option<PathBuf> {
     let name = format!("{file}{}", std::env::consts::EXE_SUFFIX);
     let files = match Path::new(file).is_absolute() {
         true => vec![file.into()],
-        false => search_path().iter().map(|folder| folder.join(&name)).collect(),
+        false => search_path().iter().map(|directory| directory.join(&name)).collect(),
     };
     files.into_iter().find(|file| file.exists())
 }
 
-/// Where programs are. Debian's users do not have root's folders in their `PATH`, nor has root in what `sudo env`
-/// takes over from them; dpkg refuses to work then.
+/// Returns the directories of programs. On Debian, a user's `PATH` lacks the system's directories, which dpkg needs, and
+/// `sudo env` passes it to root.
 fn search_path() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect()
 }
 
-/// Whether this process may do everything.
+/// Whether this process is root's.
 #[cfg(unix)]
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Whether this process may do everything.
+/// Elsewhere, there is no root.
 #[cfg(not(unix))]
 pub fn is_root() -> bool {
     false

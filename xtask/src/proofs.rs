@@ -1,5 +1,4 @@
-//! The commands that prove and measure, and those that only some need: in crates of their own, built only when they
-//! are called for.
+//! The subcommands in separate crates, each compiled when it is run.
 
 use crate::command::{Failed, Misuse, cargo_for};
 use anyhow::{Context, Result, bail};
@@ -7,15 +6,12 @@ use std::ffi::{OsStr, OsString};
 use std::process::Command;
 use xshell::Shell;
 
-/// A command with a crate of its own. Most prove or measure something.
+/// A subcommand in a separate crate.
 pub struct Proof {
-    /// Its name, which is its executable's too.
+    /// Also the name of its executable.
     name: &'static str,
-    /// The package of the executable.
     package: &'static str,
-    /// What it does.
     about: &'static str,
-    /// Whether Linux alone has what it takes.
     only_linux: bool,
 }
 
@@ -33,26 +29,23 @@ static PROOFS: &[Proof] = &[
     Proof { name: "docs",    package: "docs",    only_linux: true,  about: "Check what the documents claim: links, commands, and tables of numbers" },
 ];
 
-/// Adds all of them to a list of commands.
+/// Adds the subcommands to the parser of `cargo xtask`.
 pub fn list(command: clap::Command) -> clap::Command {
     command.subcommands(PROOFS.iter().map(|proof| clap::Command::new(proof.name).about(proof.about)))
 }
 
-/// The one of that name.
+/// Finds a subcommand by its name.
 pub fn find(name: &OsStr) -> Option<&'static Proof> {
     PROOFS.iter().find(|proof| name == proof.name)
 }
 
 impl Proof {
-    /// Gives the parser of its command line its name and its description.
+    /// Adds the name and the description to the parser of its command line.
     pub fn describe(&self, command: clap::Command) -> clap::Command {
         command.name(self.name).bin_name(format!("cargo xtask {}", self.name)).about(self.about)
     }
 
     /// Runs it with these arguments.
-    ///
-    /// # Errors
-    /// Where it can't run here, or fails.
     pub fn run(&self, shell: &Shell, arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         let status = self.command(shell, arguments)?.status().context("can't start cargo")?;
         match status.code() {
@@ -62,11 +55,7 @@ impl Proof {
         }
     }
 
-    /// Becomes it, so that signals and its exit status are this process's; where a process can't become another,
-    /// runs it.
-    ///
-    /// # Errors
-    /// Where it can't run here, or fails.
+    /// Replaces this process with it, so that signals reach it. Elsewhere than on Unix, runs it.
     pub fn take_over(&self, shell: &Shell, arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         #[cfg(unix)]
         {
