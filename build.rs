@@ -1,18 +1,14 @@
-//! Passes the program's link arguments, and stops the build where something that it needs is missing.
+//! Passes the program's link arguments, and stops the build if the compiler's flags are not the expected ones.
 
 use std::env::var;
+use std::fs;
 use std::process::Command;
 
-/// The flags of `.cargo/config.toml` without which the program is wrong or grows past its budget, and the
-/// architecture that needs each; none stands for all.
-const NEEDED: [(&str, &str); 6] = [
-    ("", "-Cllvm-args=-disable-machine-licm"),
-    ("x86_64", "-Cno-redzone=yes"),
-    ("powerpc64", "-Cllvm-args=-disable-ppc-ctrloops"),
-    ("powerpc64", "-Cllvm-args=-disable-ppc-instr-form-prep"),
-    ("powerpc64", "-Cllvm-args=-enable-global-merge=0"),
-    ("loongarch64", "-Ctarget-feature=-lsx"),
-];
+#[path = "xtask/src/flags.rs"]
+mod flags;
+
+/// The expected flags. Without them the program is wrong, or grows past its budget.
+const FLAGS: &str = ".cargo/config.toml";
 
 /// What the linker is told, and why.
 const LINK: [&str; 6] = [
@@ -33,8 +29,9 @@ const LINK: [&str; 6] = [
 /// Where set, the linker writes to this file what it puts where.
 const LINK_MAP: &str = "PAUSE_LINK_MAP";
 
-/// Where set, the toolchain whose linker links: a compiler from elsewhere has none.
-const TOOLCHAIN: &str = "PAUSE_TOOLCHAIN";
+/// The linker that rustc calls itself, if `cargo xtask` has chosen one. A linker that cargo were told of would link the
+/// build scripts of the same target, too.
+const LINKER: &str = "PAUSE_LINKER";
 
 /// What puts the program together. The compiler and its linker run in the workspace's root, so this is all it takes, and
 /// it is the same for every checkout: cargo takes over what this script has said in another one that shares its target
@@ -45,16 +42,13 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={SCRIPT}");
     println!("cargo::rerun-if-env-changed={LINK_MAP}");
-    println!("cargo::rerun-if-env-changed={TOOLCHAIN}");
+    println!("cargo::rerun-if-env-changed={LINKER}");
+    println!("cargo::rerun-if-changed={FLAGS}");
 
-    let (architecture, flags) = (environment("CARGO_CFG_TARGET_ARCH"), environment("CARGO_ENCODED_RUSTFLAGS"));
-    let is_lost = |&&(needs_it, flag): &&(&str, &str)| {
-        (needs_it.is_empty() || needs_it == architecture) && flags.split('\x1f').all(|given| given != flag)
-    };
-    if let Some((_, lost)) = NEEDED.iter().find(is_lost) {
+    if let Some(difference) = difference_of_flags() {
         return stop(&format!(
-            "the compiler was called without {lost} of .cargo/config.toml: unset RUSTFLAGS, which replaces \
-             the flags of that file instead of adding to them"
+            "rustc's flags are other than in {FLAGS}: {difference}; look for RUSTFLAGS, and for rustflags in the \
+             config.toml of parent directories and of cargo's home"
         ));
     }
     if environment("OPT_LEVEL") != "z" {
@@ -66,11 +60,16 @@ fn main() {
     let map = var(LINK_MAP).map(|file| format!("-Map={file}")).ok();
     let arguments = || LINK.into_iter().chain([budget.as_str()]).chain(map.as_deref());
 
-    let (host, target) = (environment("HOST"), environment("TARGET"));
-    if host == target {
+    let target = environment("TARGET");
+    if var(LINKER).or(var("RUSTC_LINKER")).is_ok_and(|linker| linker.contains("lld")) {
+        println!("cargo::rustc-link-arg-bins=-T{SCRIPT}");
+        for argument in arguments() {
+            println!("cargo::rustc-link-arg-bins={argument}");
+        }
+    } else if environment("HOST") == target {
         // The compiler driver calls the linker, as for any program, but adds nothing of its own. The
         // toolchain's own lld does the work: other linkers leave section tables and padding.
-        let lld = format!("-B{}/lib/rustlib/{host}/bin/gcc-ld", sysroot());
+        let lld = format!("-B{}/lib/rustlib/{target}/bin/gcc-ld", sysroot());
         for argument in ["-nostartfiles", "-nostdlib", "-static-pie", "-fuse-ld=lld", &lld] {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
@@ -78,25 +77,30 @@ fn main() {
         for argument in arguments() {
             println!("cargo::rustc-link-arg-bins=-Wl,{argument}");
         }
-    } else if var("RUSTC_LINKER").is_ok_and(|linker| linker.trim_end_matches(".exe").ends_with("lld")) {
-        println!("cargo::rustc-link-arg-bins=-T{SCRIPT}");
-        for argument in arguments() {
-            println!("cargo::rustc-link-arg-bins={argument}");
-        }
     } else {
         stop(&format!("no linker for {target} is set: `cargo xtask build` finds one for every platform"));
     }
+}
+
+/// Compares the compiler's flags with the expected ones.
+fn difference_of_flags() -> Option<String> {
+    let config = fs::read_to_string(FLAGS).expect("a file of this repository");
+    let expected = flags::parse(&config, &environment("CARGO_CFG_TARGET_ARCH"));
+    let given = environment("CARGO_ENCODED_RUSTFLAGS");
+    let given: Vec<_> = given.split('\x1f').filter(|flag| !flag.is_empty()).collect();
+    let added = given.iter().filter(|flag| !expected.iter().any(|expected| expected == *flag));
+    let lost = expected.iter().filter(|flag| !given.contains(&flag.as_str()));
+    let differences: Vec<_> =
+        added.map(|flag| format!("+ {flag}")).chain(lost.map(|flag| format!("- {flag}"))).collect();
+    (!differences.is_empty()).then(|| differences.join(", "))
 }
 
 fn environment(name: &str) -> String {
     var(name).unwrap_or_else(|_| panic!("cargo sets {name} for every build script"))
 }
 
-/// Where the toolchain that links the program is installed: as a rule, the one that builds it.
+/// Where the toolchain is installed.
 fn sysroot() -> String {
-    if let Ok(toolchain) = var(TOOLCHAIN) {
-        return toolchain;
-    }
     let output = Command::new(environment("RUSTC")).args(["--print", "sysroot"]).output();
     String::from_utf8(output.expect("cargo names a compiler that runs").stdout).expect("a path in UTF-8").trim().into()
 }

@@ -5,7 +5,7 @@ use crate::needs::Needs;
 use crate::output::Staged;
 use crate::platform::{Platform, Selection};
 use crate::progress::Progress;
-use crate::{ports, say};
+use crate::{digests, ports, say};
 use anyhow::{Context, Result, bail, ensure};
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
@@ -53,10 +53,10 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let binaries = build(shell, &arguments.selection.platforms())?;
     stage(&mut dist, &binaries);
     dist.commit()?;
-    say!("{:<16} {:>6} {:>7}  {:<8}", "platform", "bytes", "budget", "compiler");
-    for binary in &binaries {
+    say!("{:<16} {:>6} {:>7}  {:<13}  golden", "platform", "bytes", "budget", "toolchain");
+    for (binary, golden) in binaries.iter().zip(digests::are_golden(&shell.current_dir(), &binaries)?) {
         let Platform { name, budget, .. } = binary.platform;
-        say!("{name:<16} {:>6} {budget:>7}  {}", binary.size(), binary.compiler);
+        say!("{name:<16} {:>6} {budget:>7}  {:<13}  {golden}", binary.size(), binary.compiler);
     }
     Ok(())
 }
@@ -88,10 +88,7 @@ pub fn build_with(
 ) -> Result<Vec<Binary>> {
     ports::check(shell)?;
     let targets = platforms.iter().map(|platform| platform.target);
-    let compilers = match toolchain {
-        None => compiler::choose(shell, targets, &mut needs),
-        Some(compiler) => compiler::only(shell, compiler, targets, &mut needs),
-    }?;
+    let compilers = compiler::choose(shell, targets, toolchain, &mut needs)?;
     needs.provide(shell)?;
     build_by(shell, platforms, &compilers)
 }

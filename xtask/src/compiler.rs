@@ -1,148 +1,159 @@
-//! Which compiler builds the program for a target: the toolchain's own, as soon as it has `core` for it, else
-//! Debian's second one, which builds `core` from source.
+//! Which compiler builds the program for a target, and how it is called: with the flags and the profile of this
+//! repository, whatever cargo is set to elsewhere.
 
 use crate::needs::{self, Needs};
-use crate::{command, note};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use crate::platform::PLATFORMS;
+use crate::{command, flags, note, output};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
-use xshell::{Shell, cmd};
+use std::io::{IsTerminal, stderr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fmt, fs};
+use xshell::{Cmd, Shell, cmd};
 
-/// A compiler.
+/// A compiler, with its cargo and its linker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Compiler {
-    /// The toolchain's; rustup may have fetched `core`.
-    Rustup,
-    /// Debian's, beside the toolchain.
+    /// The active toolchain.
+    Active,
+    /// The toolchain of `rust-toolchain.toml`, which rustup installs in `target/rustup`.
+    Private,
+    /// Debian's packages.
     Debian,
 }
 
 impl fmt::Display for Compiler {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.pad(match self {
-            Compiler::Rustup => "rustup's",
+            Compiler::Active => "active",
+            Compiler::Private => "target/rustup",
             Compiler::Debian => "Debian's",
         })
     }
 }
 
-/// The oldest compiler that the program builds with.
-const RUST_VERSION: &str = env!("CARGO_PKG_RUST_VERSION");
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_LINKER: &str = "/usr/bin/ld.lld-22";
+const DEBIAN_LIBRARY: &str = "/usr/lib/rustlib";
 
-/// Where Debian's compiler is.
-pub const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-const DEBIAN_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
+/// The source of `core`, in a toolchain's library.
+const SOURCE: &str = "src/rust/library/Cargo.lock";
 
-/// Finds a compiler for each target, or gets it. Each target is on its own: what rustup can fetch, it does. What
-/// Debian's compiler takes becomes a need.
-///
-/// # Errors
-/// Where the toolchain does not know a target.
+/// Chooses a compiler for each target: `only` this one, or the active toolchain if it has `core` or its source, otherwise
+/// the private one; Debian's if there is no rustup.
 pub fn choose<'a>(
     shell: &Shell,
     targets: impl IntoIterator<Item = &'a str>,
+    only: Option<Compiler>,
     needs: &mut Needs,
 ) -> Result<BTreeMap<&'a str, Compiler>> {
-    let mut compilers = BTreeMap::new();
-    let (mut refused, mut reasons) = (Vec::new(), String::new());
-    for target in targets {
-        if compilers.contains_key(target) {
-            continue;
+    let active = Toolchain::of(shell, Compiler::Active)?;
+    let other = if needs::exists("rustup") { Compiler::Private } else { Compiler::Debian };
+    let choice = |target| only.unwrap_or(if active.can_build(target) { Compiler::Active } else { other });
+    let compilers: BTreeMap<_, _> = targets.into_iter().map(|target| (target, choice(target))).collect();
+    for compiler in [Compiler::Private, Compiler::Debian] {
+        if compilers.values().any(|chosen| *chosen == compiler) {
+            provide(shell, compiler, needs)?;
         }
-        let compiler = match has_core(shell, target)? {
-            true => Compiler::Rustup,
-            false => match fetch_core(shell, target) {
-                Ok(()) => Compiler::Rustup,
-                Err(reason) => {
-                    reasons += &format!("{target}: {reason:#}\n");
-                    refused.push(target);
-                    Compiler::Debian
-                }
-            },
-        };
-        compilers.insert(target, compiler);
-    }
-    if !refused.is_empty() {
-        let log = command::log(shell, "rustup", reasons.as_bytes());
-        let targets = if refused.len() == 1 { refused[0].into() } else { format!("{} targets", refused.len()) };
-        note!("Debian's compiler builds core for {targets}: rustup can't fetch it, see {log}");
-        needs.file(DEBIAN_SOURCE, "rust-web-src", "build core");
-        needs.file(DEBIAN_RUSTC, "rustc-web", "build core");
     }
     Ok(compilers)
 }
 
-/// Has one compiler build for all targets. What it takes becomes a need.
-///
-/// # Errors
-/// Where it can't build for one of them: which, and why.
-pub fn only<'a>(
-    shell: &Shell,
-    compiler: Compiler,
-    targets: impl IntoIterator<Item = &'a str>,
-    needs: &mut Needs,
-) -> Result<BTreeMap<&'a str, Compiler>> {
-    let compilers: BTreeMap<_, _> = targets.into_iter().map(|target| (target, compiler)).collect();
+fn provide(shell: &Shell, compiler: Compiler, needs: &mut Needs) -> Result<()> {
     match compiler {
-        Compiler::Rustup => {
-            for target in compilers.keys() {
-                if !has_core(shell, target)? {
-                    fetch_core(shell, target).map_err(|error| {
-                        let log = command::log(shell, "rustup", format!("{error:#}\n").as_bytes());
-                        anyhow!("rustup can't fetch core for {target}, see {log}")
-                    })?;
-                }
-            }
+        Compiler::Active => {}
+        Compiler::Private => {
+            let name = private_name(shell)?;
+            output::provide(&rustup_home(shell, &name), |home| install(shell, &name, home))?;
         }
         Compiler::Debian => {
-            let purpose = "build with Debian's compiler";
-            needs.file(DEBIAN_SOURCE, "rust-web-src", purpose);
+            let purpose = "build without rustup";
             needs.file(DEBIAN_RUSTC, "rustc-web", purpose);
+            needs.file(DEBIAN_LINKER, "lld-22", purpose);
+            needs.file(&format!("{DEBIAN_LIBRARY}/{SOURCE}"), "rust-web-src", purpose);
         }
     }
-    Ok(compilers)
-}
-
-/// Whether the toolchain has `core` for a target.
-fn has_core(shell: &Shell, target: &str) -> Result<bool> {
-    let folder = cmd!(shell, "rustc --print target-libdir --target {target}").quiet().read()?;
-    Ok(std::fs::read_dir(folder).is_ok_and(|mut files| {
-        files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libcore-")))
-    }))
-}
-
-/// Has rustup fetch `core` for a target.
-fn fetch_core(shell: &Shell, target: &str) -> Result<()> {
-    ensure!(needs::exists("rustup"), "there is no rustup");
-    note!("fetching core for {target}");
-    let output = cmd!(shell, "rustup target add {target}").quiet().ignore_status().output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-    ensure!(has_core(shell, target)?, "rustup fetched it for another toolchain");
     Ok(())
 }
 
-/// Fails where Debian's compiler is too old.
-fn check_debian(shell: &Shell) -> Result<()> {
-    let version = cmd!(shell, "{DEBIAN_RUSTC} --version").quiet().read()?;
-    ensure!(
-        is_recent(&version),
-        "{DEBIAN_RUSTC} is {version}, too old; bring rustc-web and rust-web-src up to {RUST_VERSION} or later"
-    );
+/// The name of the private toolchain: `1.95.0-x86_64-unknown-linux-gnu`.
+fn private_name(shell: &Shell) -> Result<String> {
+    let file = shell.read_file("rust-toolchain.toml")?;
+    let channel =
+        file.lines().find_map(|line| line.strip_prefix("channel = ")).context("rust-toolchain.toml has no channel")?;
+    let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
+    Ok(format!("{}-{host}", channel.trim_matches('"')))
+}
+
+fn rustup_home(shell: &Shell, name: &str) -> PathBuf {
+    shell.current_dir().join("target/rustup").join(name)
+}
+
+/// Has rustup install a toolchain, with the source of `core`, in a home of its own.
+fn install(shell: &Shell, name: &str, home: &Path) -> Result<()> {
+    note!("fetching Rust {name} with the source of core into target/rustup");
+    let mut rustup = Command::new("rustup");
+    rustup.args(["toolchain", "install", name, "--profile", "minimal", "--component", "rust-src", "--no-self-update"]);
+    rustup.env("RUSTUP_HOME", home).env("RUST_BACKTRACE", "0").stdin(Stdio::null()).stdout(Stdio::null());
+    if stderr().is_terminal() {
+        rustup.stderr(Stdio::inherit()); // its progress
+    }
+    let output = rustup.output().context("can't start rustup")?;
+    if !output.status.success() {
+        let log = command::log(shell, "rustup", &output.stderr);
+        bail!("rustup can't install Rust {name}, see {log}; `rustup component add rust-src` would do instead");
+    }
     Ok(())
 }
 
-/// Whether what a compiler says of its version is at least what the program needs.
-fn is_recent(version: &str) -> bool {
-    let numbers = |text: &str| -> Vec<u32> { text.split(['.', '-']).map_while(|part| part.parse().ok()).collect() };
-    version.split(' ').nth(1).is_some_and(|version| numbers(version) >= numbers(RUST_VERSION))
+/// The programs of a compiler, and its library.
+pub struct Toolchain {
+    cargo: PathBuf,
+    /// The compiler.
+    pub rustc: PathBuf,
+    linker: PathBuf,
+    library: PathBuf,
 }
 
-/// Compiles and links a freestanding package, with these further arguments of cargo's. Returns the linker's
-/// output.
-///
-/// # Errors
-/// Where it can't be built.
+impl Toolchain {
+    /// Finds the programs of a compiler.
+    pub fn of(shell: &Shell, compiler: Compiler) -> Result<Self> {
+        let printed = cmd!(shell, "rustc --print host-tuple --print target-libdir").quiet().read()?;
+        let (host, libraries) = printed.split_once('\n').context("rustc doesn't print its host and library")?;
+        let (cargo, rustc, library) = match compiler {
+            Compiler::Active => {
+                let library = Path::new(libraries).ancestors().nth(2).context("rustc has no library")?;
+                ("cargo".into(), "rustc".into(), library.into())
+            }
+            Compiler::Private => {
+                let name = private_name(shell)?;
+                let root = rustup_home(shell, &name).join("toolchains").join(&name);
+                (root.join("bin/cargo"), root.join("bin/rustc"), root.join("lib/rustlib"))
+            }
+            Compiler::Debian => ("cargo".into(), DEBIAN_RUSTC.into(), DEBIAN_LIBRARY.into()),
+        };
+        let linker = match compiler {
+            Compiler::Debian => DEBIAN_LINKER.into(),
+            // It links for every architecture.
+            _ => library.join(format!("{host}/bin/rust-lld{}", env::consts::EXE_SUFFIX)),
+        };
+        Ok(Self { cargo, rustc, linker, library })
+    }
+
+    fn can_build(&self, target: &str) -> bool {
+        self.linker.exists() && (self.core(target).is_some() || self.library.join(SOURCE).exists())
+    }
+
+    /// The compiled `core` for a target.
+    pub fn core(&self, target: &str) -> Option<PathBuf> {
+        let files = fs::read_dir(self.library.join(target).join("lib")).ok()?;
+        let is_core = |name: &str| name.starts_with("libcore-") && name.ends_with(".rlib");
+        files.flatten().find(|file| is_core(&file.file_name().to_string_lossy())).map(|file| file.path())
+    }
+}
+
+/// Compiles and links a freestanding package, with these further arguments of cargo's. Returns the linker's output.
 pub fn compile(
     shell: &Shell,
     compiler: Compiler,
@@ -151,38 +162,29 @@ pub fn compile(
     program: &str,
     arguments: &[&str],
 ) -> Result<PathBuf> {
-    let toolchain = cmd!(shell, "rustc --print sysroot --print host-tuple").quiet().read()?;
-    let (sysroot, host) = toolchain.split_once('\n').context("rustc does not say which machine it is for")?;
-    // The toolchain's own linker links every architecture. For the host, build.rs asks for it.
-    let linker = format!("{sysroot}/lib/rustlib/{host}/bin/rust-lld{}", std::env::consts::EXE_SUFFIX);
-    let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
-    let folder = match compiler {
-        Compiler::Rustup => "target/cross",
-        Compiler::Debian => {
-            check_debian(shell)?;
-            "target/cross-debian"
-        }
+    let toolchain = Toolchain::of(shell, compiler)?;
+    ensure!(toolchain.can_build(target), "the toolchain has neither core for {target} nor its source");
+    let Toolchain { cargo, rustc, linker, .. } = &toolchain;
+    let directory = match compiler {
+        Compiler::Active => "target/cross",
+        Compiler::Private => "target/cross-private",
+        Compiler::Debian => "target/cross-debian",
     };
     let mut command = cmd!(
         shell,
-        "cargo build --quiet --release --package {package} --bin {program} --target {target} --target-dir {folder} {arguments...}"
-    )
-    // They would replace the flags of .cargo/config.toml.
-    .env_remove("RUSTFLAGS")
-    .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    if host != target {
-        command = command.env(linker_variable, linker);
-    }
-    command = match compiler {
+        "{cargo} rustc --quiet --locked --release --package {package} --bin {program} --target {target}
+         --target-dir {directory} {arguments...}"
+    );
+    // Debian's is there to be as independent as possible: it compiles core, too.
+    if compiler == Compiler::Debian || toolchain.core(target).is_none() {
+        command = command.arg("-Zbuild-std=core").env("RUSTC_BOOTSTRAP", "1");
+    } else {
         // The crate `syscalls` needs a nightly feature, asm_experimental_arch, on s390x and powerpc64.
-        Compiler::Rustup => command.env("RUSTC_BOOTSTRAP", "syscalls"),
-        // -Zbuild-std is a nightly feature of cargo's. The linker is the toolchain's even so.
-        Compiler::Debian => command
-            .arg("-Zbuild-std=core")
-            .env("RUSTC", DEBIAN_RUSTC)
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("PAUSE_TOOLCHAIN", sysroot),
-    };
+        command = command.env("RUSTC_BOOTSTRAP", "syscalls");
+    }
+    command = isolate(shell, command, target)?.env("RUSTC", rustc);
+    // The build scripts have another linker than the program.
+    command = command.env("PAUSE_LINKER", linker).args(["--".into(), format!("-Clinker={}", linker.display())]);
     let output = command.quiet().ignore_status().output()?;
     if !output.status.success() {
         let log = command::log(shell, "cargo", &output.stderr);
@@ -191,18 +193,31 @@ pub fn compile(
         let error = error.map_or("cargo failed", |(_, error)| error);
         bail!("{}; cargo's output is in {log}", error.chars().take(100).collect::<String>());
     }
-    Ok(shell.current_dir().join(format!("{folder}/{target}/release/{program}")))
+    Ok(shell.current_dir().join(format!("{directory}/{target}/release/{program}")))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_is_recent_or_not() {
-        assert!(is_recent("rustc 1.96.0 (ac68faa20 2026-05-25)"));
-        assert!(is_recent("rustc 1.95.0"));
-        assert!(!is_recent("rustc 1.94.1"));
-        assert!(!is_recent("nothing of the kind"));
+/// Sets what compiling depends on, so that it is the same whatever the environment or any `config.toml` say: variables
+/// take precedence over files.
+fn isolate<'a>(shell: &Shell, mut command: Cmd<'a>, target: &str) -> Result<Cmd<'a>> {
+    const CHANGING: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| CHANGING.iter().any(|prefix| name.starts_with(prefix))) {
+            command = command.env_remove(name);
+        }
     }
+    // rustup sets it to the active toolchain's libraries.
+    command = command.env_remove("LD_LIBRARY_PATH").env("CARGO_INCREMENTAL", "0");
+    command = command.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
+    let platform =
+        PLATFORMS.iter().find(|platform| platform.target == target).context("no platform has this target")?;
+    let flags = flags::parse(&shell.read_file(".cargo/config.toml")?, platform.architecture);
+    command = command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    let manifest = shell.read_file("Cargo.toml")?;
+    let (_, profile) = manifest.split_once("[profile.release]\n").context("Cargo.toml has no release profile")?;
+    let profile = profile.lines().take_while(|line| !line.is_empty());
+    for (key, value) in profile.filter_map(|line| line.split_once(" = ")) {
+        let value = value.split(" #").next().unwrap_or_default().trim().trim_matches('"');
+        command = command.env(format!("CARGO_PROFILE_RELEASE_{}", key.to_uppercase().replace('-', "_")), value);
+    }
+    Ok(command)
 }

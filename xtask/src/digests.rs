@@ -16,6 +16,14 @@ const FILE: &str = "tests/image/digests.txt";
 /// What the row of the index is called.
 const INDEX: &str = "index";
 
+/// Returns `yes` or `no` for each program: whether its digest is the golden one.
+pub fn are_golden(repository: &Path, binaries: &[Binary]) -> Result<Vec<&'static str>> {
+    let golden = Table::read(&repository.join(FILE))?;
+    let row = |binary: &Binary| [binary.platform.name.to_owned(), sha256(&binary.content)];
+    let is_golden = |binary| golden.rows.iter().any(|golden| **golden == row(binary));
+    Ok(binaries.iter().map(|binary| if is_golden(binary) { "yes" } else { "no" }).collect())
+}
+
 /// Compares digests with the golden ones, or writes those. `image` is the directory of the artefacts. Without all
 /// platforms, the index and the archive of all are not compared.
 pub fn check(repository: &Path, image: &Path, binaries: &[Binary], index: &str, bless: bool) -> Result<()> {
@@ -41,7 +49,7 @@ pub fn check(repository: &Path, image: &Path, binaries: &[Binary], index: &str, 
     }
     for row in &new.rows {
         let compiler = binaries.iter().find(|binary| binary.platform.name == row[0]).map(|binary| binary.compiler);
-        let by = compiler.map(|compiler| format!(", built by {compiler} compiler,")).unwrap_or_default();
+        let by = compiler.map(|compiler| format!(" (toolchain: {compiler})")).unwrap_or_default();
         ensure!(
             golden.find(&[&row[0]]) == Some(row),
             "{}{by} has other bytes than {FILE} says: sha256 {}; if that is on purpose, run `cargo xtask test --bless`",
@@ -89,7 +97,7 @@ mod tests {
             write(&file, "old");
         }
         let one = [binary(&PLATFORMS[0], b"new")];
-        assert!(check(&one, "2", false).unwrap_err().starts_with("linux/amd64, built by Debian's compiler, has"));
+        assert!(check(&one, "2", false).unwrap_err().starts_with("linux/amd64 (toolchain: Debian's) has"));
         // Of one platform, the index says nothing.
         check(&one, "2", true).unwrap();
         check(&one, "3", false).unwrap();

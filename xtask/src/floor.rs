@@ -1,7 +1,8 @@
 //! The floor: the program's contract in x86-64 assembly, built as the program is.
 
 use crate::build;
-use crate::compiler::{self, Compiler};
+use crate::compiler;
+use crate::needs::Needs;
 use crate::output::Staged;
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
@@ -14,13 +15,13 @@ pub fn is_native() -> bool {
     cfg!(all(target_arch = "x86_64", target_os = "linux"))
 }
 
-/// Builds the floor. Returns where it is.
-///
-/// # Errors
-/// Where it can't be built, or this machine is of another architecture.
+/// Builds the floor. Returns its path.
 pub fn build(shell: &Shell) -> Result<PathBuf> {
     ensure!(is_native(), "the floor is written for x86-64, which this machine is not");
-    let linked = compiler::compile(shell, Compiler::Rustup, TARGET, "pause", "floor", &["--features", "floor"])?;
+    let mut needs = Needs::of("cargo xtask test --floor");
+    let compiler = compiler::choose(shell, [TARGET], None, &mut needs)?[TARGET];
+    needs.provide(shell)?;
+    let linked = compiler::compile(shell, compiler, TARGET, "pause", "floor", &["--features", "floor"])?;
     let path = shell.current_dir().join("target/floor");
     let mut staged = Staged::new(&path)?;
     staged.file("floor", build::trim(&shell.read_binary_file(linked)?)?, 0o755);

@@ -9,6 +9,7 @@ pub mod compiler;
 pub mod debian;
 pub mod digest;
 pub mod digests;
+pub mod flags;
 pub mod floor;
 pub mod image;
 pub mod needs;

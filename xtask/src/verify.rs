@@ -39,8 +39,8 @@ pub struct Arguments {
     #[command(flatten)]
     contents: ContentsArguments,
 
-    /// Build with this compiler only [default: rustup's; Debian's for targets that rustup has no `core` for]
-    #[arg(long, value_name = "WHOSE")]
+    /// Build with this toolchain only [default: the active one, if it has `core` or its source]
+    #[arg(long, value_name = "WHICH")]
     toolchain: Option<Compiler>,
 
     /// Talk HTTP to the registry

@@ -249,7 +249,7 @@ fn replace(bytes: &mut Vec<u8>, from: &str, to: &str) {
 fn ours(platforms: &'static [Platform]) -> Result<Ours> {
     let binary = |platform: &'static _| {
         let content = format!("the program of {platform:?}").into();
-        Binary { platform, content, compiler: Compiler::Rustup }
+        Binary { platform, content, compiler: Compiler::Active }
     };
     Ours::of(&platforms.iter().map(binary).collect::<Vec<_>>(), &Contents::usual())
 }

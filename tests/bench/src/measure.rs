@@ -176,7 +176,7 @@ fn sizes(contender: &Contender, samples: &mut Samples) -> Result<()> {
     let content = fs::read(&contender.program.file)?;
     samples.add("size.binary", content.len() as f64);
     // The image is the same, whoever compiled the program.
-    let binary = Binary { platform: platform::native()?, content, compiler: Compiler::Rustup };
+    let binary = Binary { platform: platform::native()?, content, compiler: Compiler::Active };
     samples.add("size.pull", image::pull_size(&binary)? as f64);
     Ok(())
 }

@@ -4,10 +4,10 @@ use std::env::var;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // For the machine's own platform the compiler driver calls the linker, elsewhere rustc itself does.
-    let arguments: &[&str] = match var("HOST") == var("TARGET") {
-        true => &["-nostartfiles", "-nostdlib", "-static", "-no-pie"],
-        false => &["-no-pie"],
+    // `cargo xtask` has rustc call the linker itself, `cargo build` the compiler driver.
+    let arguments: &[&str] = match var("PAUSE_LINKER") {
+        Ok(_) => &["-no-pie"],
+        Err(_) => &["-nostartfiles", "-nostdlib", "-static", "-no-pie"],
     };
     for argument in arguments {
         println!("cargo::rustc-link-arg-bins={argument}");

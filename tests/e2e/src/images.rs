@@ -44,7 +44,7 @@ pub fn image(shell: &Shell) -> Result<PathBuf> {
 /// Where it can't be built or written.
 pub fn stand_in(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     let content = shell.read_binary_file(mutants::build(shell, mutant)?)?;
-    let binary = Binary { platform: platform::native()?, content, compiler: Compiler::Rustup };
+    let binary = Binary { platform: platform::native()?, content, compiler: Compiler::Active };
     pack(shell, &mutant.file_name(), &[binary])
 }
 

@@ -33,7 +33,7 @@ pub fn pass(shell: &Shell) -> Result<(Checkout, BTreeMap<&'static str, Compiler>
     }
     complaints.extend(ports::check(shell).err().map(|error| format!("a platform is missing: {error:#}")));
     let mut needs = Needs::of("cargo xtask release");
-    let compilers = compiler::choose(shell, PLATFORMS.iter().map(|platform| platform.target), &mut needs);
+    let compilers = compiler::choose(shell, PLATFORMS.iter().map(|platform| platform.target), None, &mut needs);
     complaints.extend(compilers.as_ref().err().map(|error| format!("a platform can't be built: {error:#}")));
     if !complaints.is_empty() {
         bail!("there can be no release {VERSION}: {}", complaints.join("; "));

@@ -1,6 +1,6 @@
 //! What the program and its release are made of: crates and compilers.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use cargo_lock::Lockfile;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use rustc_version::VersionMeta;
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use xshell::{Shell, cmd};
 use xtask::build::Binary;
-use xtask::compiler::{Compiler, DEBIAN_RUSTC};
+use xtask::compiler::{Compiler, Toolchain};
 use xtask::digest::sha256;
 use xtask::platform::{PLATFORMS, Platform};
 
@@ -128,10 +128,7 @@ fn compilers(shell: &Shell, binaries: &[Binary]) -> Result<Vec<Rustc>> {
     for Binary { platform, compiler, .. } in binaries {
         let name = compiler.to_string();
         if !all.contains_key(&name) {
-            let rustc = match compiler {
-                Compiler::Rustup => "rustc",
-                Compiler::Debian => DEBIAN_RUSTC,
-            };
+            let rustc = Toolchain::of(shell, *compiler)?.rustc;
             let version = rustc_version::version_meta_for(&cmd!(shell, "{rustc} -vV").quiet().read()?)?;
             let rustc = Rustc { compiler: *compiler, version, platforms: Vec::new(), core: Vec::new() };
             all.insert(name.clone(), rustc);
@@ -139,25 +136,14 @@ fn compilers(shell: &Shell, binaries: &[Binary]) -> Result<Vec<Rustc>> {
         all.get_mut(&name).context("it is there now")?.platforms.push(platform);
     }
     let mut all: Vec<_> = all.into_values().collect();
-    // Debian's compiles `core` from its sources, each time.
-    for rustc in all.iter_mut().filter(|rustc| rustc.compiler == Compiler::Rustup) {
+    // Debian's compiles `core` from its source, and so does any other for targets that it has no `core` for.
+    for rustc in all.iter_mut().filter(|rustc| rustc.compiler != Compiler::Debian) {
+        let toolchain = Toolchain::of(shell, rustc.compiler)?;
         let targets: BTreeSet<_> = rustc.platforms.iter().map(|platform| platform.target).collect();
-        rustc.core = targets.into_iter().map(|target| compiled_core(shell, target)).collect::<Result<_>>()?;
-    }
-    Ok(all)
-}
-
-/// The name and the digest of the `core` that the toolchain has for a target.
-fn compiled_core(shell: &Shell, target: &str) -> Result<(String, String)> {
-    let folder = cmd!(shell, "rustc --print target-libdir --target {target}").quiet().read()?;
-    let mut found = Vec::new();
-    for file in fs::read_dir(&folder).with_context(|| format!("can't read {folder}"))? {
-        let file = file?;
-        let name = file.file_name().to_string_lossy().into_owned();
-        if name.starts_with("libcore-") && name.ends_with(".rlib") {
-            found.push((format!("{target}/{name}"), sha256(&fs::read(file.path())?)));
+        for (target, core) in targets.into_iter().filter_map(|target| Some((target, toolchain.core(target)?))) {
+            let name = core.file_name().unwrap_or_default().to_string_lossy();
+            rustc.core.push((format!("{target}/{name}"), sha256(&fs::read(&core)?)));
         }
     }
-    ensure!(found.len() == 1, "there are {} files libcore-*.rlib in {folder}", found.len());
-    Ok(found.remove(0))
+    Ok(all)
 }

@@ -8,9 +8,9 @@ use crate::needs::Needs;
 use crate::output::Staged;
 use crate::platform::{Platform, Selection};
 use crate::progress::Progress;
-use crate::say;
 use crate::seccomp::{self, Profile};
 use crate::sizes::{self, Sizes};
+use crate::{digests, say};
 use anyhow::{Result, bail, ensure};
 use contract::PULL_BUDGET;
 pub use layout::{ANNOTATIONS, LICENSES};
@@ -133,9 +133,10 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     drop(progress);
 
     let mut table = sizes::table(&all_sizes);
-    table.headings.extend(["budget".into(), "compiler".into()]);
-    for (row, binary) in table.rows.iter_mut().zip(&binaries) {
-        row.extend([PULL_BUDGET.to_string(), binary.compiler.to_string()]);
+    table.headings.extend(["budget".into(), "toolchain".into(), "golden".into()]);
+    let golden = digests::are_golden(&shell.current_dir(), &binaries)?;
+    for (row, (binary, golden)) in table.rows.iter_mut().zip(binaries.iter().zip(golden)) {
+        row.extend([PULL_BUDGET.to_string(), binary.compiler.to_string(), golden.into()]);
     }
     say!("{table}\n\nIn dist/pause.oci and dist/pause.oci.tar:");
     for reference in &contents.references {

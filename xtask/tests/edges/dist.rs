@@ -61,7 +61,7 @@ fn progress(place: &Place) -> Result<()> {
     let image = run(&mut place.xtask(&place.image()))?.passes()?;
     let steps = [&*format!("building {}", place.platform), "packing the image", "writing dist"];
     ensure!(image.stderr.lines().eq(steps), "{}", image.stderr);
-    ensure!(image.stdout.contains("  compiler\n") && image.stdout.contains("'s\n"), "{}", image.stdout);
+    ensure!(image.stdout.contains("  toolchain  golden\n") && image.stdout.contains("  yes\n"), "{}", image.stdout);
     let starter =
         ["script", "--quiet", "--return", "/dev/null", "--command", "exec \"$XTASK\" build --platform linux/amd64"];
     let script = run(place.command(&starter).env("XTASK", place.xtask(&[]).get_program()));

@@ -8,11 +8,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use xshell::Shell;
-use xtask::compiler::{self, Compiler};
-use xtask::needs::{self, Needs};
+use xtask::needs;
+use xtask::sources;
 use xtask::table::Table;
-use xtask::{platform, sources};
 
 pub const CASES: &[Case] = &[
     ("everything that is missing is one message with one command", all_at_once),
@@ -20,13 +18,9 @@ pub const CASES: &[Case] = &[
     ("if apt-get fails, its output is in a log", apt_fails),
     ("if the program does not compile, cargo's output is in a log", does_not_compile),
     ("without a network the image is made", no_network),
-    ("a target that rustup lacks does not change the compiler of others", each_target_on_its_own),
     ("the sources are what git knows and would know", sources_of_git),
     ("git's refusal of a foreign owner is one line", foreign_owner),
 ];
-
-/// Two targets for which core is missing in [`Poor`].
-const LACKING: [&str; 2] = ["armv5te-unknown-linux-gnueabi", "loongarch64-unknown-linux-gnu"];
 
 /// A file that is a program, in this folder.
 fn program(folder: &Path, name: &str, script: &str) -> Result<()> {
@@ -35,13 +29,13 @@ fn program(folder: &Path, name: &str, script: &str) -> Result<()> {
     crate::place::set_mode(&file, 0o755)
 }
 
-/// A machine that has nothing installed, for somebody who is not root. rustup lacks some targets there and says why.
+/// A machine with nothing but cargo and a rustc that has no `core`, for an ordinary user.
 struct Poor {
     /// How to start a command there.
     starter: Vec<&'static str>,
     /// All there is of /usr/bin.
     programs: PathBuf,
-    /// What stands in for rustup and the compiler.
+    /// The directory of cargo and rustc.
     rust: PathBuf,
 }
 
@@ -52,25 +46,19 @@ impl Poor {
         let script = "mount --bind \"$PROGRAMS\" /usr/bin && exec unshare --user --map-user=1000 \"$0\" \"$@\"";
         starter.extend(["sh", "-c", script]);
         let find = |name| needs::find(name).ok_or_else(|| Skip(format!("there is no {name}")));
-        let rustc = find("rustc")?;
-        ensure!(!rustc.starts_with("/usr/bin"), Skip("the compiler is Debian's".into()));
         let (programs, rust) = (place.folder(&format!("{name} programs"))?, place.folder(&format!("{name} rust"))?);
         for name in ["sh", "unshare"] {
             fs::copy(find(name)?, programs.join(name))?;
         }
-        program(&rust, "rustup", "echo 'error: no luck today' >&2; exit 1")?;
-        let lacking = LACKING.map(|target| format!("*target-libdir*{target}*")).join("|");
-        let rustc = rustc.display();
-        program(&rust, "rustc", &format!("case \"$*\" in {lacking}) echo /nowhere;; *) exec '{rustc}' \"$@\";; esac"))?;
+        program(&rust, "cargo", &format!("exec '{}' \"$@\"", env!("CARGO")))?;
+        program(&rust, "rustc", "echo host; echo /nowhere/rustlib/host/lib")?;
         Ok(Self { starter, programs, rust })
     }
 
     /// Runs the tests of all platforms there.
     fn test(&self, place: &Place) -> Result<Run> {
-        let mut path = vec![self.rust.clone()];
-        path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
         let mut test = place.xtask_under(&self.starter, &["test"]);
-        run(test.env("PROGRAMS", &self.programs).env("PATH", std::env::join_paths(path)?))
+        run(test.env("PROGRAMS", &self.programs).env("PATH", format!("{}:/usr/bin:/bin", self.rust.display())))
     }
 }
 
@@ -83,10 +71,6 @@ fn all_at_once(place: &Place) -> Result<()> {
     let test = poor.test(place)?.fails(1, &["`cargo xtask test` needs ", "; run   sudo apt-get install --yes "])?;
     let test = test.fails(1, &MISSING)?;
     ensure!(!test.stderr.contains("building"), "something was built before");
-    ensure!(test.stderr.contains("rustup can't fetch it, see target/log/rustup.txt\n"), "{}", test.stderr);
-    let log = fs::read_to_string(place.checkout.join("target/log/rustup.txt"))?;
-    let targets: Vec<_> = log.lines().map(|line| line.split_once(": ").unwrap_or_default()).collect();
-    ensure!(targets == LACKING.map(|target| (target, "error: no luck today")), "{log}");
     Ok(())
 }
 
@@ -121,20 +105,6 @@ fn no_network(place: &Place) -> Result<()> {
     clear(&place.dist())?;
     run(&mut place.xtask_under(&starter, &place.image()))?.passes()?;
     whole(&place.dist())?;
-    Ok(())
-}
-
-fn each_target_on_its_own(place: &Place) -> Result<()> {
-    let host =
-        platform::native().map_err(|_| Skip("core for this machine is not one of the platforms'".into()))?.target;
-    // rustup serves core for none of these two.
-    let targets = ["mips-unknown-linux-gnu", host, "mips64-unknown-linux-gnuabi64"];
-    let mut needs = Needs::of("cargo xtask build");
-    let shell = Shell::new()?;
-    shell.change_dir(&place.checkout);
-    let compilers = compiler::choose(&shell, targets, &mut needs)?;
-    let chosen = targets.map(|target| compilers[target]);
-    ensure!(chosen == [Compiler::Debian, Compiler::Rustup, Compiler::Debian], "{chosen:?}");
     Ok(())
 }
 

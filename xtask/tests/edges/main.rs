@@ -4,6 +4,7 @@
 //! All cases share one copy of the sources, in a folder with a blank and a letter that is not ASCII, and what is
 //! built there.
 
+mod cargo;
 mod checkout;
 mod dist;
 mod input;
@@ -32,8 +33,16 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let cases =
-        [checkout::CASES, dist::CASES, interrupts::CASES, machine::CASES, owner::CASES, port::CASES, input::CASES];
+    let cases = [
+        cargo::CASES,
+        checkout::CASES,
+        dist::CASES,
+        interrupts::CASES,
+        machine::CASES,
+        owner::CASES,
+        port::CASES,
+        input::CASES,
+    ];
     let trials = cases.concat().into_iter().map(|(sentence, run)| {
         let place = place.clone();
         Trial::ignorable_test(sentence, move || match run(&place) {

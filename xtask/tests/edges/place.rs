@@ -50,6 +50,12 @@ impl Place {
         let changed = text.replace("\nversion.workspace = true", &format!("\nversion = \"{}\"", Self::VERSION));
         ensure!(changed != text, "xtask's version stands somewhere else");
         fs::write(manifest, changed)?;
+        let lock = checkout.join("Cargo.lock");
+        let changed = fs::read_to_string(&lock)?.replace(
+            concat!("name = \"xtask\"\nversion = \"", env!("CARGO_PKG_VERSION")),
+            &format!("name = \"xtask\"\nversion = \"{}", Self::VERSION),
+        );
+        fs::write(lock, changed)?;
         // Cargo will put the copy's in its place.
         let xtask = folder.path().join("xtask");
         fs::copy(env!("CARGO_BIN_EXE_xtask"), &xtask)?;
