@@ -89,7 +89,7 @@ fn killed(place: &Place) -> Result<()> {
             }
         }
         run(&mut place.xtask(&place.image()))?.passes()?;
-        ensure!(fs::read_dir(layout.join("blobs/sha256"))?.count() == 4, "{step:?}: blobs of another image are left");
+        ensure!(fs::read_dir(layout.join("blobs/sha256"))?.count() == 3, "{step:?}: blobs of another image are left");
     }
     Ok(())
 }
