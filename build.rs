@@ -26,8 +26,11 @@ const LINK: [&str; 6] = [
     "--orphan-handling=error",
 ];
 
-/// Where set, the linker writes to this file what it puts where.
-const LINK_MAP: &str = "PAUSE_LINK_MAP";
+/// If set, the file keeps its symbols, and the sections that hold them.
+const SYMBOLS: &str = "PAUSE_SYMBOLS";
+
+/// The flags that would remove those.
+const STRIPPING: [&str; 2] = ["-znosectionheader", "--orphan-handling=error"];
 
 /// The linker that rustc calls itself, if `cargo xtask` has chosen one. A linker that cargo were told of would link the
 /// build scripts of the same target, too.
@@ -41,7 +44,7 @@ const SCRIPT: &str = "linker.ld";
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={SCRIPT}");
-    println!("cargo::rerun-if-env-changed={LINK_MAP}");
+    println!("cargo::rerun-if-env-changed={SYMBOLS}");
     println!("cargo::rerun-if-env-changed={LINKER}");
     println!("cargo::rerun-if-changed={FLAGS}");
 
@@ -57,8 +60,9 @@ fn main() {
 
     // linker.ld fails where the program is larger than this.
     let budget = format!("--defsym=BUDGET={}", contract::BINARY_BUDGET);
-    let map = var(LINK_MAP).map(|file| format!("-Map={file}")).ok();
-    let arguments = || LINK.into_iter().chain([budget.as_str()]).chain(map.as_deref());
+    let keep_symbols = var(SYMBOLS).is_ok();
+    let flags = LINK.into_iter().filter(|flag| !(keep_symbols && STRIPPING.contains(flag)));
+    let arguments = || flags.clone().chain([budget.as_str()]);
 
     let target = environment("TARGET");
     if var(LINKER).or(var("RUSTC_LINKER")).is_ok_and(|linker| linker.contains("lld")) {

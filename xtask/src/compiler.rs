@@ -60,6 +60,16 @@ pub fn choose<'a>(
     Ok(compilers)
 }
 
+/// Finds the tools of the pinned compiler's own LLVM: `llvm-objdump` and others.
+pub fn llvm_tools(shell: &Shell) -> Result<PathBuf> {
+    provide(shell, Compiler::Private, &mut Needs::of(""))?;
+    let name = private_name(shell)?;
+    let component = cmd!(shell, "rustup --quiet component add llvm-tools --toolchain {name}");
+    component.env("RUSTUP_HOME", rustup_home(shell, &name)).quiet().ignore_stderr().run()?;
+    let linker = Toolchain::of(shell, Compiler::Private)?.linker;
+    Ok(linker.parent().context("a file in a directory")?.into())
+}
+
 fn provide(shell: &Shell, compiler: Compiler, needs: &mut Needs) -> Result<()> {
     match compiler {
         Compiler::Active => {}

@@ -24,7 +24,7 @@ static PROOFS: &[Proof] = &[
     Proof { name: "survivors", package: "survivors", only_linux: true, about: "Change source and machine code in every small way, and look for what nothing notices" },
     Proof { name: "answers", package: "answers", only_linux: true,  about: "Give the program every answer that a kernel can give, at every system call" },
     Proof { name: "bench",   package: "bench",   only_linux: true,  about: "Measure what the program costs, beside the floor and other init programs" },
-    Proof { name: "anatomy", package: "anatomy", only_linux: false, about: "Draw every byte of the program, with its disassembly, as an SVG" },
+    Proof { name: "disasm",  package: "disasm",  only_linux: false, about: "Compare every platform's machine code with golden listings" },
     Proof { name: "release", package: "release", only_linux: false, about: "Make a release from its tag: the image, the binaries, sums, bill of materials, provenance" },
     Proof { name: "docs",    package: "docs",    only_linux: true,  about: "Check what the documents claim: links, commands, and tables of numbers" },
 ];

@@ -44,7 +44,6 @@ mod amd64 {
     use anyhow::{Result, ensure};
     use harness::Program;
     use iced_x86::{Decoder, DecoderOptions};
-    use parts::Kind;
     use std::path::Path;
     use xshell::Shell;
     use xtask::table::Table;
@@ -91,15 +90,14 @@ mod amd64 {
         Ok(())
     }
 
-    /// Where in the file the instructions of the program are.
+    /// Offsets of the program's instructions in the file.
     fn instructions(shell: &Shell, platform: &'static platform::Platform) -> Result<Vec<u64>> {
-        let (program, map) = parts::build_with_map(shell, || Ok(build::build(shell, &[platform])?.remove(0).content))?;
-        let functions = parts::dissect(&program, &map, <[u8]>::len)?;
+        let (program, functions) = disasm::functions(shell, platform)?;
         let mut places = Vec::new();
-        for part in functions.into_iter().filter(|part| part.kind == Kind::Function) {
-            let start = part.range.start as u64;
-            for instruction in &mut Decoder::with_ip(64, &program[part.range], start, DecoderOptions::NONE) {
-                ensure!(!instruction.is_invalid(), "what is at {:#x} is no instruction", instruction.ip());
+        for (_, range) in functions {
+            let start = range.start as u64;
+            for instruction in &mut Decoder::with_ip(64, &program[range], start, DecoderOptions::NONE) {
+                ensure!(!instruction.is_invalid(), "the bytes at {:#x} are not an instruction", instruction.ip());
                 places.push(instruction.ip());
             }
         }

@@ -2,8 +2,10 @@
 //! by one.
 
 use crate::Mutant;
-use anatomy::Anatomy;
 use anyhow::Result;
+use iced_x86::{
+    ConstantOffsets, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, SymbolResolver, SymbolResult,
+};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use xshell::Shell;
@@ -84,31 +86,59 @@ fn changed(code: &[u8], place: &Range<usize>, by: i64) -> Code {
 
 /// Builds the program and changes it.
 pub fn mutants(shell: &Shell) -> Result<Vec<Mutant>> {
-    let anatomy = Anatomy::of(shell, platform::parse(PLATFORM).map_err(anyhow::Error::msg)?)?;
-    let program = &anatomy.program;
+    let (program, functions) = disasm::functions(shell, platform::parse(PLATFORM).map_err(anyhow::Error::msg)?)?;
     let mut mutants = Vec::new();
-    for (function, rows) in anatomy.functions()? {
+    for (function, range) in &functions {
+        let mut formatter = IntelFormatter::with_options(Some(Box::new(Names(functions.clone()))), None);
+        formatter.options_mut().set_rip_relative_addresses(true);
+        let mut decoder = Decoder::with_ip(64, &program[range.clone()], range.start as u64, DecoderOptions::NONE);
         let mut seen = BTreeMap::new();
-        for row in rows {
-            let ordinal = seen.entry(row.text.clone()).and_modify(|count| *count += 1).or_insert(1);
-            let numbers: Vec<_> =
-                row.numbers.iter().map(|number| number.start - row.range.start..number.end - row.range.start).collect();
+        while decoder.can_decode() {
+            let instruction = decoder.decode();
+            let mut text = String::new();
+            formatter.format(&instruction, &mut text);
+            let ordinal = *seen.entry(text.clone()).and_modify(|count| *count += 1).or_insert(1);
+            let start = instruction.ip() as usize;
+            let range = start..start + instruction.len();
+            let numbers = numbers(&instruction, &decoder.get_constant_offsets(&instruction));
             for Change { kind, name, make } in CHANGES {
-                let all = make(&program[row.range.clone()], &numbers);
+                let all = make(&program[range.clone()], &numbers);
                 let count = all.len();
                 for (index, code) in (1..).zip(all) {
                     let which = if count > 1 { format!(" in number {index}") } else { String::new() };
                     mutants.push(Mutant {
                         kind,
-                        name: format!("{function}: {} #{ordinal}: {name}{which}", row.text),
-                        place: format!("{:#x}", row.range.start),
-                        program: Ok([&program[..row.range.start], &code, &program[row.range.end..]].concat()),
+                        name: format!("{function}: {text} #{ordinal}: {name}{which}"),
+                        place: format!("{start:#x}"),
+                        program: Ok([&program[..start], &code, &program[range.end..]].concat()),
                     });
                 }
             }
         }
     }
     Ok(mutants)
+}
+
+/// Places of an instruction's numbers in its bytes, distances of branches aside.
+fn numbers(instruction: &Instruction, offsets: &ConstantOffsets) -> Vec<Range<usize>> {
+    let is_branch = instruction.near_branch_target() != 0;
+    let displacement = (offsets.has_displacement(), offsets.displacement_offset(), offsets.displacement_size());
+    let immediate = (offsets.has_immediate() && !is_branch, offsets.immediate_offset(), offsets.immediate_size());
+    let present = [displacement, immediate].into_iter().filter(|(is_there, ..)| *is_there);
+    present.map(|(_, offset, size)| offset..offset + size).collect()
+}
+
+/// Names of the functions, in place of their addresses.
+struct Names(Vec<(String, Range<usize>)>);
+
+impl SymbolResolver for Names {
+    fn symbol(&mut self, _: &Instruction, _: u32, _: Option<u32>, address: u64, _: u32) -> Option<SymbolResult<'_>> {
+        let (name, range) = self.0.iter().find(|(_, range)| range.contains(&(address as usize)))?;
+        let distance = address as usize - range.start;
+        // A target within a function is named by its distance from the beginning.
+        let name = if distance == 0 { name.clone() } else { format!("{name}+{distance}") };
+        Some(SymbolResult::with_string(address, name))
+    }
 }
 
 #[cfg(test)]

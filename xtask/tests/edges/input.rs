@@ -64,7 +64,7 @@ fn outside(place: &Place) -> Result<()> {
 }
 
 /// The commands.
-const COMMANDS: [&str; 9] = ["build", "image", "test", "boot", "e2e", "mutants", "bench", "anatomy", "docs"];
+const COMMANDS: [&str; 9] = ["build", "image", "test", "boot", "e2e", "mutants", "bench", "disasm", "docs"];
 
 fn help(place: &Place) -> Result<()> {
     let all = run(&mut place.xtask(&["--help"]))?.passes()?.stdout;
