@@ -1,8 +1,9 @@
 //! `cargo xtask docs`: checks the documents. Tables are up to date, links lead somewhere, commands and options exist, and
-//! each host's page says whether it is run.
+//! each host's page says whether it is run. The demonstration is run.
 
 mod commands;
 mod counts;
+mod demo;
 mod hosts;
 mod links;
 mod page;
@@ -56,6 +57,10 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let (commands, in_commands) = commands::check(&all_commands, &pages);
     let (hosts, in_hosts) = hosts::check(&pages);
     faults.extend([in_links, in_commands, in_hosts].concat());
+    let demo = pages.iter().find(|page| page.name() == "docs/demo.md").context("docs/demo.md is missing")?;
+    if let Some(skipped) = demo::check(shell, demo)? {
+        say!("{skipped}");
+    }
     let readme = pages.iter().find(|page| page.name() == "README.md").context("README.md is missing")?;
     let lines = readme.text.lines().count();
     if lines > README_LINES {

@@ -1,7 +1,7 @@
 //! A page of the documents: its links, code and headings.
 
 use anyhow::{Context, Result};
-use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +45,22 @@ impl Page {
             }
         }
         code
+    }
+
+    /// Fenced code blocks: the language and the text of each.
+    pub fn blocks(&self) -> Vec<(String, String)> {
+        let (mut blocks, mut block) = (Vec::new(), None);
+        for event in Parser::new(&self.text) {
+            match event {
+                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => {
+                    block = Some((language.to_string(), String::new()));
+                }
+                Event::End(TagEnd::CodeBlock) => blocks.extend(block.take()),
+                Event::Text(text) => block.iter_mut().for_each(|(_, content)| *content += &text),
+                _ => {}
+            }
+        }
+        blocks
     }
 
     /// Its headings as a link writes them after `#`: lower case, dashes for blanks, other punctuation removed.
