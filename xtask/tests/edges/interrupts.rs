@@ -58,9 +58,12 @@ fn signal_at(place: &Place, signal: &str, (calls, when): (&str, usize)) -> Resul
     let trace = place.checkout.join("target/trace");
     let injection = format!("inject={calls}:signal=SIG{signal}:when={when}");
     let strace = ["strace", "-qq", "-o", trace.to_str().context("a path in UTF-8")?, "-e", &injection];
-    let annotation = format!("when={signal} {calls} {when}");
-    let image = run(&mut place.xtask_under(&strace, &[&place.image()[..], &["--annotation", &annotation]].concat()))?;
-    ensure!(fs::read_to_string(trace)?.contains(&format!("SIG{signal}")), "{calls} was not called {when} times");
+    // Other blobs than before.
+    let link = format!("/{signal}{when}");
+    let image = run(&mut place.xtask_under(&strace, &[&place.image()[..], &["--link", &link]].concat()))?;
+    let trace = fs::read_to_string(trace)?;
+    let came = [format!("--- SIG{signal} "), format!("killed by SIG{signal} ")];
+    ensure!(came.iter().any(|line| trace.contains(line)), "{calls} was not called {when} times");
     Ok(image)
 }
 
