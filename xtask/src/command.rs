@@ -1,8 +1,8 @@
 //! Common to all commands: arguments, messages, signals and exit statuses.
 
+use crate::proofs;
 #[cfg(unix)]
-use crate::owner;
-use crate::{output, proofs};
+use crate::{output, owner};
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
