@@ -59,18 +59,18 @@ impl Tree {
         let root = Path::new(TREES).join(release);
         let lock = File::create(root.with_extension("lock"))?;
         lock.lock_shared()?;
-        if !is_complete(&root, release) {
+        // Between two locks, another process may replace the tree by one with other packages.
+        while !is_complete(&root, release) {
             lock.unlock()?;
             lock.lock()?;
-        }
-        // Another process may have done it in between.
-        if !is_complete(&root, release) {
-            note!("installing Debian's {release} in {}, once; this takes one or two minutes", root.display());
-            if root.exists() {
-                fs::remove_dir_all(&root)?;
+            if !is_complete(&root, release) {
+                note!("installing Debian's {release} in {}, once; this takes one or two minutes", root.display());
+                if root.exists() {
+                    fs::remove_dir_all(&root)?;
+                }
+                let installed = output::provide(&root, |tree| install(shell, release, tree));
+                installed.with_context(|| format!("can't install Debian's {release}"))?;
             }
-            let installed = output::provide(&root, |tree| install(shell, release, tree));
-            installed.with_context(|| format!("can't install Debian's {release}"))?;
             lock.unlock()?;
             lock.lock_shared()?;
         }

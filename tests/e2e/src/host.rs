@@ -25,7 +25,7 @@ pub struct Host {
     /// A program of each crate that the host needs and no Debian package brings, and the features that the crate is
     /// installed with. Without them, the host is not run.
     pub crates: &'static [(&'static str, &'static str)],
-    /// The commands that print its version, or those of its programs.
+    /// The commands that print its version, or those of its programs. None: the version of its first package.
     pub version: &'static [&'static [&'static str]],
     /// The stand-ins that it must know from the image.
     pub stand_ins: &'static [&'static Mutant],
@@ -158,7 +158,9 @@ impl Host {
         let mut scene = Scene::new(shell, repository, archive);
         let result = (self.checks)(&mut scene);
         let Scene { verdicts, notes, figures, .. } = scene;
-        let versions = self.version.iter().map(|command| version(shell, command)).collect::<Result<Vec<_>>>()?;
+        let package = ["dpkg-query", "--show", "--showformat=${Version}", self.packages.first().unwrap_or(&"")];
+        let commands = if self.version.is_empty() { &[package.as_slice()] } else { self.version };
+        let versions = commands.iter().map(|command| version(shell, command)).collect::<Result<Vec<_>>>()?;
         let version = versions.join(" and ");
         let error = result.err().map(|error| format!("{error:#}"));
         Ok(Findings { version, verdicts, notes, figures, error, changes: Vec::new() })
@@ -169,8 +171,9 @@ impl Host {
 fn version(shell: &Shell, command: &[&str]) -> Result<String> {
     let (program, rest) = command.split_first().context("a command")?;
     let said = command::read(shell.cmd(program).args(rest))?;
-    // Debian puts the second before a version that is a date.
+    // Debian puts an epoch before some versions, and the second of these before one that is a date.
     let words = said.split_whitespace();
+    let words = words.map(|word| word.split_once(':').map_or(word, |(_, version)| version));
     let words = words.map(|word| ["v", "0.0~"].iter().find_map(|prefix| word.strip_prefix(prefix)).unwrap_or(word));
     let mut versions = words.filter(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     // What a distribution adds is not the host's.

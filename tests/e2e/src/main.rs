@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 use e2e::debian::{self, Tree};
 use e2e::golden::{Golden, Row};
 use e2e::host::Host;
-use e2e::hosts::{self, HOSTS, cluster, registry, signing};
+use e2e::hosts::{self, HOSTS, READERS, cluster, readers, registry, signing};
 use e2e::visit::{self, visit};
 use e2e::{images, sandbox};
 use std::collections::BTreeMap;
@@ -63,12 +63,16 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     platform::native()?;
     let release = arguments.release.clone().unwrap_or_else(debian::default_release);
     let (hosts, skipped) = select(arguments, &release)?;
-    let golden = Golden::read(shell, &release, arguments.bless)?;
+    let golden = |file| Golden::read(shell, file, &release, arguments.bless);
+    let goldens = [golden("tests/e2e/hosts.txt")?, golden("tests/e2e/readers.txt")?];
     let mut shown = shown(arguments, &hosts)?;
     needs(arguments, &hosts).provide(shell)?;
     let tree = Tree::of(shell, &release)?;
     if is_among(&hosts, &cluster::HOST) {
         shown.push(cluster::build(&shell.current_dir())?);
+    }
+    if hosts.iter().any(|host| host.name == readers::UDOCKER) {
+        shown.push(readers::udocker(shell)?);
     }
     shown.extend(hosts.iter().flat_map(|host| host.installed()));
     let image = images::image(shell)?;
@@ -112,8 +116,10 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         say!("{skipped} skipped");
     }
     measured.iter().for_each(|(_, table)| say!("\n{table}"));
-    if !arguments.bless {
-        let (differences, news) = golden.compare(&rows);
+    let (readers, hosts): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| hosts::is_reader(row.host));
+    let goldens = goldens.into_iter().zip([hosts, readers]).collect::<Vec<_>>();
+    for (golden, rows) in goldens.iter().filter(|_| !arguments.bless) {
+        let (differences, news) = golden.compare(rows);
         wrong.extend(differences);
         notes.extend(news);
     }
@@ -122,7 +128,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         bail!("the image is not proven on every host:\n{}", wrong.join("\n"));
     }
     if arguments.bless {
-        golden.bless(&rows, hosts::all())?;
+        goldens.into_iter().try_for_each(|(golden, rows)| golden.bless(&rows, hosts::all()))?;
         if arguments.against.is_some() {
             measured.iter().try_for_each(|(file, table)| table.write(&shell.current_dir().join(file)))?;
         }
@@ -146,9 +152,9 @@ fn select(arguments: &Arguments, release: &str) -> Result<(Vec<&'static Host>, u
             bail!(Misuse(format!("{}: {reason}", host.title)));
         }
     }
-    let wanted: Vec<_> = if chosen.is_empty() { HOSTS.iter().collect() } else { chosen.clone() };
+    let wanted = if chosen.is_empty() { HOSTS.iter().chain(READERS).collect() } else { chosen.clone() };
     let (mut hosts, mut skipped) = (Vec::new(), 0);
-    for host in hosts::all().filter(|host| wanted.iter().any(|one| one.name == host.name)) {
+    for host in hosts::all().filter(|host| is_among(&wanted, host)) {
         match absent(host).or_else(|| host.missing_crate()) {
             None => hosts.push(host),
             Some(reason) => {

@@ -32,6 +32,7 @@ fn a_user_who_is_not_root_is_told_all_at_once() {
     fs::copy(env!("CARGO_BIN_EXE_e2e"), path("e2e")).unwrap();
     fs::create_dir_all(path("tests/e2e")).unwrap();
     fs::write(path("tests/e2e/hosts.txt"), include_str!("../hosts.txt")).unwrap();
+    fs::write(path("tests/e2e/readers.txt"), include_str!("../readers.txt")).unwrap();
     for program in ["cargo", "e2e"] {
         fs::set_permissions(path(program), Permissions::from_mode(0o755)).unwrap();
     }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use contract::PULL_BUDGET;
 use flate2::read::GzDecoder;
 use libtest_mimic::{Completion, Trial};
+use oci_spec_0_7::image::ImageConfiguration;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,12 +25,13 @@ const NOT_ALL: &str = "not all platforms are built";
 type Case = (&'static str, fn(&Layout, &[Program]) -> Result<()>);
 
 /// The cases about every archive.
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     ("every digest and size is right, and every file is referred to", is_complete),
     ("the archive has an entry for each directory before the files in it", lists_directories),
     ("the config's diff_id is the digest of the uncompressed layer", has_right_diff_ids),
     ("the layer's file is the program under test", holds_the_program),
     ("manifest, config and layer are within the budget of a pull", is_within_budget),
+    ("the crate oci-spec 0.7.1 reads the config", is_read_by_oci_spec),
 ];
 
 pub fn trials(order: &Order) -> Vec<Trial> {
@@ -325,6 +327,20 @@ fn is_within_budget(layout: &Layout, _: &[Program]) -> Result<()> {
         let sizes = parts.map(|part| part["size"].as_u64().context("a size is a number"));
         let sum = sizes.into_iter().sum::<Result<u64>>()?;
         ensure!(sum <= PULL_BUDGET, "{} is {sum} bytes, over {PULL_BUDGET}", image.platform()?);
+    }
+    Ok(())
+}
+
+/// This version wants a history.
+fn is_read_by_oci_spec(layout: &Layout, _: &[Program]) -> Result<()> {
+    for image in layout.images()? {
+        let mut config = image.config;
+        ensure!(
+            serde_json::from_value::<ImageConfiguration>(config.clone())?.history().len() == 1,
+            "it reads {config}"
+        );
+        config.as_object_mut().context("a config is an object")?.remove("history");
+        ensure!(serde_json::from_value::<ImageConfiguration>(config).is_err(), "it needs no history");
     }
     Ok(())
 }

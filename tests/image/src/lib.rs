@@ -1,6 +1,5 @@
 //! Facts of what ships: of each platform's ELF file, and of the OCI image.
 
-mod consumers;
 mod elf;
 mod layout;
 mod rebuild;
@@ -15,7 +14,7 @@ const NO_IMAGE: &str = "there is no image; `cargo xtask test` makes one";
 /// Every fact, of every program and of the image.
 pub fn trials(order: &Order) -> Vec<Trial> {
     let image = order.image.as_deref();
-    let of_image = [layout::trials(order), consumers::trials(image), rebuild::trials(image)];
+    let of_image = [layout::trials(order), rebuild::trials(image)];
     elf::trials(order).into_iter().chain(of_image.into_iter().flatten()).collect()
 }
 

@@ -3,7 +3,7 @@
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{Foreground, read};
 use crate::host::{Check, Host, STAND_INS, Scene};
-use crate::images::{LINK, REFERENCE};
+use crate::images::{self, LINK, REFERENCE};
 use crate::pause;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -136,7 +136,7 @@ fn checks(scene: &mut Scene, runtime: &Runtime) -> Result<()> {
     }
 
     let folder = scene.archive.parent().context("a file in a folder")?;
-    let air_gap = folder.join(image::air_gap_archive(platform::native()?));
+    let air_gap = folder.join(images::LINKED).join(image::air_gap_archive(platform::native()?));
     unpack(shell, &air_gap, REFERENCE, "linked")?;
     edit("linked", |config| {
         config["process"]["terminal"] = json!(false);

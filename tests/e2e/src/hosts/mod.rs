@@ -7,12 +7,14 @@ pub mod cri;
 mod docker;
 mod gvisor;
 mod podman;
+pub mod readers;
 pub mod registry;
 mod rootfs;
 pub mod signing;
 
 use crate::host::Host;
 use anyhow::{Result, bail};
+pub use readers::READERS;
 
 /// Every host, in the order in which they run.
 pub static HOSTS: &[Host] = &[
@@ -33,7 +35,12 @@ pub static HOSTS: &[Host] = &[
 
 /// All hosts.
 pub fn all() -> impl Iterator<Item = &'static Host> {
-    HOSTS.iter().chain(NAMED)
+    HOSTS.iter().chain(READERS).chain(NAMED)
+}
+
+/// Whether a host only unpacks the image.
+pub fn is_reader(host: &Host) -> bool {
+    READERS.iter().any(|reader| reader.name == host.name)
 }
 
 /// The hosts that are run only where `--host` names them: they take more than Debian has.
