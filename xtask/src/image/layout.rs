@@ -170,8 +170,8 @@ fn configuration(platform: &Platform, user: &str, layer: &[u8]) -> Result<ImageC
     Ok(configuration)
 }
 
-/// The file system: its root, and one file at one path or more. Without an entry for the root, mkfs.erofs and sqfstar
-/// let any user write there.
+/// The file system: its root, and one file at one path or more. Without an entry for the root, mkfs.erofs makes one that
+/// any user can write to.
 fn layer(program: &[u8], links: &[String]) -> Result<Vec<u8>> {
     let mut layer = Archive::new();
     layer.add(EntryType::Directory, "./", 0o755, &[])?;
