@@ -13,7 +13,7 @@ use std::path::Path;
 /// The golden file, relative to the repository.
 const FILE: &str = "tests/image/digests.txt";
 
-/// What the row of the index is called.
+/// The name of the index's row.
 const INDEX: &str = "index";
 
 /// Returns `yes` or `no` for each program: whether its digest is the golden one.
@@ -41,7 +41,7 @@ pub fn check(repository: &Path, image: &Path, binaries: &[Binary], index: &str, 
         new.push([file, sha256(&content)]);
     }
     if bless {
-        // Those that were not built stay as they are.
+        // Rows of platforms that were not built stay.
         let platforms = PLATFORMS.iter().map(|platform| platform.name.into()).chain([INDEX.into()]);
         let names = platforms.chain(files(&PLATFORMS.iter().collect::<Vec<_>>()));
         golden.merge(new.rows, 1, &names.map(|name| vec![name]).collect::<Vec<_>>());
@@ -98,7 +98,7 @@ mod tests {
         }
         let one = [binary(&PLATFORMS[0], b"new")];
         assert!(check(&one, "2", false).unwrap_err().starts_with("linux/amd64 (toolchain: Debian's) has"));
-        // Of one platform, the index says nothing.
+        // The index of one platform is not compared.
         check(&one, "2", true).unwrap();
         check(&one, "3", false).unwrap();
         assert!(check(&all(b"old"), "1", false).unwrap_err().starts_with("linux/amd64"));

@@ -1,14 +1,14 @@
-//! The seccomp profile that ships with the image: the least that the program and a runtime that starts it need, on
+//! The seccomp profile that ships with the image: the system calls of the program and of the runtimes that start it, on
 //! all architectures.
 //!
-//! It is what an OCI runtime takes as `linux.seccomp`, and what Docker, podman, CRI-O and the kubelet take as a file.
+//! OCI runtimes take it as `linux.seccomp`; Docker, podman, CRI-O and the kubelet as a file.
 
 use anyhow::Result;
 use contract::SYSTEM_CALLS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The file, beside the image.
+/// The file's name.
 pub const FILE: &str = "pause.seccomp.json";
 
 const ALLOW: &str = "SCMP_ACT_ALLOW";
@@ -18,12 +18,11 @@ const ALLOW: &str = "SCMP_ACT_ALLOW";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Profile {
-    /// What becomes of a call that no rule names. A refused message is dropped, and a runtime that asks for something
-    /// that it can do without goes on.
+    /// The action for a call that no rule names: an error. The program then drops its message, and a runtime does
+    /// without the feature that it looks for.
     pub default_action: String,
-    /// Which other architectures' programs a machine runs. An engine reads that; a runtime passes it over.
+    /// The other architectures whose programs a machine runs. Engines read this, runtimes ignore it.
     pub arch_map: Vec<Family>,
-    /// The rules.
     pub syscalls: Vec<Rule>,
 }
 
@@ -31,29 +30,24 @@ pub struct Profile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Family {
-    /// The machine's own.
     pub architecture: String,
-    /// The others.
     pub sub_architectures: Vec<String>,
 }
 
-/// What becomes of some calls.
+/// An action for some calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Their names. A runtime passes over those that an architecture does not have.
+    /// Runtimes ignore names that an architecture doesn't have.
     pub names: Vec<String>,
-    /// What becomes of them.
     pub action: String,
-    /// What the rule is for.
     pub comment: String,
 }
 
 const FAMILIES: [(&str, &str); 2] = [("SCMP_ARCH_X86_64", "SCMP_ARCH_X86"), ("SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM")];
 
-/// What crun and runc call between loading the filter and the program's first instruction, with and without
-/// `noNewPrivileges`, which decides how early that is. runc is written in Go, whose own library calls too. The names
-/// with numbers at their ends are those of 32-bit architectures.
+/// Calls of crun and runc between loading the filter and the program's first instruction. They load it earlier without
+/// `noNewPrivileges`. Some are of Go's runtime, in runc. Names that end with a number are of 32-bit architectures.
 #[rustfmt::skip]
 const START: [&str; 53] = [
     "capget", "capset", "chdir", "close", "close_range", "epoll_ctl", "execve", "faccessat2", "fchown", "fchown32",
@@ -65,7 +59,7 @@ const START: [&str; 53] = [
 ];
 
 impl Profile {
-    /// The one that ships.
+    /// The profile that ships.
     pub fn of_the_program() -> Self {
         let program: BTreeSet<_> = SYSTEM_CALLS.iter().flat_map(|calls| calls.all()).collect();
         let start = START.into_iter().filter(|name| !program.contains(name)).collect::<Vec<_>>();
@@ -88,23 +82,20 @@ impl Profile {
         }
     }
 
-    /// The same, but that it does not allow this call.
+    /// The same without this call.
     pub fn without(&self, call: &str) -> Self {
         let mut profile = self.clone();
         profile.syscalls.iter_mut().for_each(|rule| rule.names.retain(|name| name != call));
         profile
     }
 
-    /// The names of all calls that it allows.
+    /// The names of all allowed calls.
     pub fn allowed(&self) -> impl Iterator<Item = &str> {
         let rules = self.syscalls.iter().filter(|rule| rule.action == ALLOW);
         rules.flat_map(|rule| rule.names.iter().map(String::as_str))
     }
 
-    /// The file that holds it.
-    ///
-    /// # Errors
-    /// Where it is no JSON.
+    /// The profile as a file.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
@@ -128,7 +119,7 @@ mod tests {
         let allowed: BTreeSet<_> = profile.allowed().collect();
         assert_eq!(profile.allowed().count(), allowed.len());
         assert!(SYSTEM_CALLS.iter().flat_map(|calls| calls.all()).all(|name| allowed.contains(name)));
-        // What is here for a runtime alone stands apart.
+        // Calls of the runtimes alone have a rule of their own.
         let [program, start] = &profile.syscalls[..] else { panic!("{profile:?}") };
         assert!(!program.names.contains(&"execve".into()) && start.names.contains(&"execve".into()));
     }

@@ -8,23 +8,20 @@ use std::path::Path;
 /// The golden file, relative to the repository.
 const FILE: &str = "tests/image/sizes.txt";
 
-/// How much a platform weighs, in bytes.
+/// Sizes of a platform's binary and image, in bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sizes {
     /// Its OCI name.
     pub platform: &'static str,
-    /// The program.
     pub binary: u64,
-    /// The compressed layer.
+    /// Compressed.
     pub layer: u64,
-    /// The image's configuration.
     pub config: u64,
-    /// The image's manifest.
     pub manifest: u64,
 }
 
 impl Sizes {
-    /// What one downloads beside the index.
+    /// The size of a pull, without the index.
     pub fn pull(&self) -> u64 {
         self.layer + self.config + self.manifest
     }
@@ -41,15 +38,12 @@ pub fn table(sizes: &[Sizes]) -> Table {
     table
 }
 
-/// Compares sizes with the golden ones, or makes them the golden ones.
-///
-/// # Errors
-/// Where a size differs.
+/// Compares sizes with the golden ones, or writes those.
 pub fn check(repository: &Path, sizes: &[Sizes], bless: bool) -> Result<()> {
     let file = repository.join(FILE);
     let (mut golden, new) = (Table::read(&file)?, table(sizes));
     if bless {
-        // Those that were not built stay as they are.
+        // Rows of platforms that were not built stay.
         let order: Vec<_> = PLATFORMS.iter().map(|platform| vec![platform.name.into()]).collect();
         golden.merge(new.rows, 1, &order);
         return golden.write(&file);

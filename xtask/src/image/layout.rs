@@ -19,13 +19,12 @@ use tar::EntryType;
 /// The program's path in the image, from its root.
 pub const PROGRAM: &str = "pause";
 
-/// What the binary is under, as an SPDX expression: these sources' own licences, under which `core` and the crate
-/// `linux-raw-sys` are too, and that of the crate `syscalls`.
+/// The binary's licences as an SPDX expression: this source's, which are also those of `core` and the crate
+/// `linux-raw-sys`, and that of the crate `syscalls`.
 pub const LICENSES: &str = concat!("(", env!("CARGO_PKG_LICENSE"), ") AND BSD-2-Clause");
 
-/// What the index says of the image, unless `--annotation` says otherwise. A pull asks for the index anyway, so
-/// here this costs nothing that counts against the budget. Where the sources come from, and their revision, is
-/// for who builds the image to say: the same sources must give the same bytes wherever they are.
+/// Annotations of the index, unless `--annotation` changes them. On the index, they don't count against the budget of a
+/// pull. The source's address and revision are not among them: the same sources must give the same bytes anywhere.
 pub const ANNOTATIONS: [(&str, &str); 5] = [
     (ANNOTATION_TITLE, "pause"),
     (ANNOTATION_DESCRIPTION, "Holds a pod's namespaces open and reaps its orphans"),
@@ -36,9 +35,7 @@ pub const ANNOTATIONS: [(&str, &str); 5] = [
 
 /// An image for one platform.
 pub struct Image {
-    /// What the index says of it.
     pub descriptor: Descriptor,
-    /// What it consists of.
     pub manifest: ImageManifest,
 }
 
@@ -196,7 +193,7 @@ impl Archive {
     /// Adds an entry, after one for each directory above it. A link leads to the program.
     ///
     /// The entry's type is explicit. The crate's default is NUL, as before POSIX, which mkfs.erofs skips. A directory
-    /// without an entry gets the owner and mode that the unpacker likes, which skopeo can't undo.
+    /// without an entry gets an owner that a user who isn't root can't set: skopeo then fails.
     fn add(&mut self, entry_type: EntryType, path: &str, mode: u32, content: &[u8]) -> Result<()> {
         for (end, _) in path.trim_end_matches('/').match_indices('/') {
             let directory = &path[..=end];
@@ -222,7 +219,7 @@ impl Archive {
     }
 }
 
-/// Compresses as well as gzip's format allows; without a name or a time.
+/// Compresses as well as gzip's format allows, without a name or a time.
 fn gzip(content: &[u8]) -> Result<Vec<u8>> {
     let mut compressed = Vec::new();
     zopfli::compress(zopfli::Options::default(), zopfli::Format::Gzip, content, &mut compressed)?;

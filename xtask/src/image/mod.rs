@@ -101,9 +101,8 @@ impl Contents {
 /// A name for the image, from the command line.
 #[derive(Clone)]
 struct Name {
-    /// The registry and the repository.
+    /// With the registry.
     repository: String,
-    /// The tag, if one was given.
     tag: Option<String>,
 }
 
@@ -117,9 +116,6 @@ const DEFAULT_USER: &str = "65535:65535";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Runs the command.
-///
-/// # Errors
-/// Where something can't be built, is over its budget, or can't be written.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let contents = arguments.contents.contents()?;
     let mut dist = Staged::new(shell.current_dir().join("dist"))?;
@@ -148,7 +144,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Stages all that the command makes. Returns the sizes.
+/// Stages all artefacts of the command. Returns the sizes.
 pub fn stage(
     staged: &mut Staged,
     binaries: &[Binary],
@@ -251,18 +247,18 @@ pub fn pull_size(binary: &Binary) -> Result<u64> {
     Ok(sizes(binary, &Layout::of(std::slice::from_ref(binary), &Contents::usual())?.1[0]).pull())
 }
 
-/// What `--name` accepts.
+/// Parses the value of `--name`.
 fn parse_name(text: &str) -> Result<Name> {
     let reference = Reference::from_str(text).ok().filter(|reference| text.is_ascii() && reference.digest().is_none());
     let Some(reference) = reference else {
         bail!("an image's name looks like localhost/pause or registry.example/pause:3.10, in small letters");
     };
-    // Without a tag, `Reference` says "latest".
+    // `Reference` adds "latest" if there is no tag.
     let tag = reference.tag().filter(|tag| text.ends_with(&format!(":{tag}"))).map(String::from);
     Ok(Name { repository: format!("{}/{}", reference.registry(), reference.repository()), tag })
 }
 
-/// What `--tag` accepts.
+/// Parses the value of `--tag`.
 fn parse_tag(text: &str) -> Result<String> {
     match parse_name(&format!("localhost/pause:{text}")) {
         Ok(Name { tag: Some(tag), .. }) if tag == text => Ok(tag),
@@ -321,7 +317,7 @@ fn check_links(links: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Every name with its own tag and with all of `tags`, or with the version where there are none.
+/// Combines every name with its own tag and all of `tags`, or with the version if there are none.
 fn references(names: &[Name], tags: &[String]) -> BTreeSet<String> {
     let mut references = BTreeSet::new();
     for Name { repository, tag } in names {
