@@ -220,8 +220,7 @@ fn isolate<'a>(shell: &Shell, mut command: Cmd<'a>, target: &str) -> Result<Cmd<
     command = command.env("RUSTC_WRAPPER", "").env("RUSTC_WORKSPACE_WRAPPER", "");
     let platform =
         PLATFORMS.iter().find(|platform| platform.target == target).context("no platform has this target")?;
-    let flags = flags::parse(&shell.read_file(".cargo/config.toml")?, platform.architecture);
-    command = command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    command = command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(shell, platform.architecture)?);
     let manifest = shell.read_file("Cargo.toml")?;
     let (_, profile) = manifest.split_once("[profile.release]\n").context("Cargo.toml has no release profile")?;
     let profile = profile.lines().take_while(|line| !line.is_empty());
@@ -230,4 +229,9 @@ fn isolate<'a>(shell: &Shell, mut command: Cmd<'a>, target: &str) -> Result<Cmd<
         command = command.env(format!("CARGO_PROFILE_RELEASE_{}", key.to_uppercase().replace('-', "_")), value);
     }
     Ok(command)
+}
+
+/// The value of `CARGO_ENCODED_RUSTFLAGS` for an architecture (`target_arch`).
+pub fn rustflags(shell: &Shell, architecture: &str) -> Result<String> {
+    Ok(flags::parse(&shell.read_file(".cargo/config.toml")?, architecture).join("\x1f"))
 }

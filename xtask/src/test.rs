@@ -9,7 +9,7 @@ use crate::needs::Needs;
 use crate::output::{self, Staged};
 use crate::platform::{self, Platform, QEMU_USER, Selection};
 use crate::seccomp::{self, Profile};
-use crate::{debian, digests, floor, note, proofs, sizes};
+use crate::{compiler, debian, digests, floor, note, proofs, sizes};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -222,6 +222,8 @@ fn build_tests(shell: &Shell) -> Result<PathBuf> {
     let mut cargo = cargo();
     cargo.current_dir(shell.current_dir()).args(["test", "--no-run", "--target", "host-tuple"]);
     cargo.args(["--package", "pause", "--test", "contract", "--message-format", "json-render-diagnostics"]);
+    // The program is among what it builds.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", compiler::rustflags(shell, std::env::consts::ARCH)?);
     let output = cargo.stderr(Stdio::inherit()).output().context("can't start cargo")?;
     ensure!(output.status.success(), "the tests can't be built");
     let mut messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();

@@ -1,11 +1,12 @@
 //! The program's bytes, whatever the user has set cargo to.
 
 use crate::Case;
+use crate::checkout::{QUICK, on_linux};
 use crate::place::{Place, Run, clear, original, run, set_mode};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use xtask::digest::sha256;
 use xtask::platform;
@@ -15,6 +16,8 @@ pub const CASES: &[Case] = &[
     ("a config.toml of a parent directory or of cargo's home does not change the program", files),
     ("wrappers and compilers that are set elsewhere do not change the program", programs),
     ("a crate that a parent directory replaces stops the build, and Cargo.lock stays", replaced_crate),
+    ("the tests are built whatever RUSTFLAGS are", tests),
+    ("a toolchain is used only if rustup has installed all of it", half_a_toolchain),
     ("cargo build stops at a flag that was added or lost, and names it", plain_build),
 ];
 
@@ -87,16 +90,18 @@ fn files(place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Writes a program. Returns its path.
+fn script(directory: &Path, name: &str, command: &str) -> Result<String> {
+    let file = directory.join(name);
+    fs::write(&file, format!("#!/bin/sh\n{command}\n"))?;
+    set_mode(&file, 0o755)?;
+    Ok(file.to_str().context("a path in UTF-8")?.to_owned())
+}
+
 fn programs(place: &Place) -> Result<()> {
     let directory = place.folder("programs")?;
-    let script = |name: &str, command: &str| {
-        let file = directory.join(name);
-        fs::write(&file, format!("#!/bin/sh\n{command}\n"))?;
-        set_mode(&file, 0o755)?;
-        Ok::<_, anyhow::Error>(file.to_str().context("a path in UTF-8")?.to_owned())
-    };
-    let wrapper = script("wrapper", &format!("exec \"$@\" {FLAG}"))?;
-    let rustc = script("rustc", &format!("exec rustc \"$@\" {FLAG}"))?;
+    let wrapper = script(&directory, "wrapper", &format!("exec \"$@\" {FLAG}"))?;
+    let rustc = script(&directory, "rustc", &format!("exec rustc \"$@\" {FLAG}"))?;
     for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"] {
         golden(place, &build(place, "", "", &[(name, &wrapper)])?).context(name)?;
     }
@@ -122,6 +127,31 @@ fn replaced_crate(place: &Place) -> Result<()> {
     let config = format!("patch.crates-io.syscalls.path = '{}'", directory.display());
     build(place, &config, "", &[])?.fails(1, &["--locked"])?;
     ensure!(fs::read_to_string(place.checkout.join("Cargo.lock"))? == lock, "Cargo.lock has changed");
+    clear(&directory)
+}
+
+fn tests(place: &Place) -> Result<()> {
+    on_linux()?;
+    run(place.xtask(&["test", "--platform", place.platform, QUICK]).env("RUSTFLAGS", FLAG))?.passes()?;
+    Ok(())
+}
+
+fn half_a_toolchain(place: &Place) -> Result<()> {
+    let directory = place.folder("rust")?;
+    script(&directory, "rustc", "echo host; [ $# = 2 ] || echo /nowhere/rustlib/host/lib")?;
+    let half = "mkdir -p \"$RUSTUP_HOME\"/toolchains/*-host/bin; echo 'error: no luck today' >&2";
+    let path = format!("{}:{}", directory.display(), std::env::var("PATH")?);
+    let mut build = place.xtask(&["build", "--platform", place.platform]);
+    build.env("PATH", path);
+    script(&directory, "rustup", &format!("{half}; kill -KILL $PPID"))?;
+    ensure!(build.status()?.code().is_none(), "it was not killed");
+    script(&directory, "rustup", &format!("{half}; exit 1"))?;
+    for _ in 0..2 {
+        run(&mut build)?.fails(1, &["rustup can't install Rust 1", "-host, see target/log/rustup.txt; "])?;
+        let log = fs::read_to_string(place.checkout.join("target/log/rustup.txt"))?;
+        ensure!(log == "error: no luck today\n", "{log}");
+    }
+    clear(&place.checkout.join("target/rustup"))?;
     clear(&directory)
 }
 
