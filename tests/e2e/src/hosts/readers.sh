@@ -46,7 +46,8 @@ udocker() {
 stargz() {
     ctr images import $ARCHIVE
     ctr-remote images convert --estargz --oci $NAME $NAME-esgz
-    ctr images export - $NAME-esgz | tar -x
+    ctr images export converted.tar $NAME-esgz
+    tar -xf converted.tar
     layers blobs/sha256
     grep -q '"name": "./"' root/stargz.index.json
     rm root/stargz.index.json root/.no.prefetch.landmark
