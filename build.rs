@@ -2,6 +2,7 @@
 
 use std::env::var;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 #[path = "xtask/src/flags.rs"]
@@ -73,8 +74,13 @@ fn main() {
     } else if environment("HOST") == target {
         // The compiler driver calls the linker, as for any program, but adds nothing of its own. The
         // toolchain's own lld does the work: other linkers leave section tables and padding.
-        let lld = format!("-B{}/lib/rustlib/{target}/bin/gcc-ld", sysroot());
-        for argument in ["-nostartfiles", "-nostdlib", "-static-pie", "-fuse-ld=lld", &lld] {
+        let lld = format!("{}/lib/rustlib/{target}/bin/gcc-ld", sysroot());
+        if !Path::new(&lld).exists() {
+            return stop(
+                "this toolchain has no rust-lld, which links the program: take rustup's, or `cargo xtask build`",
+            );
+        }
+        for argument in ["-nostartfiles", "-nostdlib", "-static-pie", "-fuse-ld=lld", &format!("-B{lld}")] {
             println!("cargo::rustc-link-arg-bins={argument}");
         }
         println!("cargo::rustc-link-arg-bins=-T{SCRIPT}");

@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("a crate that a parent directory replaces stops the build, and Cargo.lock stays", replaced_crate),
     ("the tests are built whatever RUSTFLAGS are", tests),
     ("a toolchain is used only if rustup has installed all of it", half_a_toolchain),
+    ("cargo build stops if the toolchain has no linker", no_linker),
     ("cargo build stops at a flag that was added or lost, and names it", plain_build),
 ];
 
@@ -152,6 +153,20 @@ fn half_a_toolchain(place: &Place) -> Result<()> {
         ensure!(log == "error: no luck today\n", "{log}");
     }
     clear(&place.checkout.join("target/rustup"))?;
+    clear(&directory)
+}
+
+fn no_linker(place: &Place) -> Result<()> {
+    let directory = place.folder("no linker")?;
+    let command = "[ \"$*\" = '--print sysroot' ] && echo /nowhere || exec rustc \"$@\"";
+    let rustc = script(&directory, "rustc", command)?;
+    let mut cargo = place.cargo(&["build", "--release", "--bin", "pause", "--target=host-tuple"]);
+    let build = run(cargo.env("RUSTC", rustc))?;
+    ensure!(
+        build.stderr.contains("this toolchain has no rust-lld") && !build.stderr.contains("cc"),
+        "{}",
+        build.stderr
+    );
     clear(&directory)
 }
 
