@@ -55,7 +55,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
     let (links, in_links) = links::check(&repository, &pages);
     let (commands, in_commands) = commands::check(&all_commands, &pages);
-    let (hosts, in_hosts) = hosts::check(&pages);
+    let (hosts, in_hosts) = hosts::check(&repository, &pages)?;
     faults.extend([in_links, in_commands, in_hosts].concat());
     let demo = pages.iter().find(|page| page.name() == "docs/demo.md").context("docs/demo.md is missing")?;
     if let Some(skipped) = demo::check(shell, demo)? {

@@ -2,12 +2,13 @@
 
 use crate::host::Check;
 use anyhow::{Context, Result, bail, ensure};
+use mutants::DEAF;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::NamedTempFile;
-use xshell::Shell;
+use xshell::{Cmd, Shell, cmd};
 use xtask::note;
 
 /// The heading above the commands and settings that install something.
@@ -22,8 +23,10 @@ pub const BACK: &str = "Back";
 /// The check of [`Page::install`].
 pub const INSTALLS: Check =
     Check { name: "the page's check fails before its installation, and succeeds after it", broken_by: &[] };
-/// The check of [`Page::go_back`].
+/// The check of [`Page::go_back`], and the same for a way back that only asks the program to end.
 pub const GOES_BACK: Check = Check { name: "the page's check fails again after its way back", broken_by: &[] };
+/// See [`GOES_BACK`].
+pub const ENDS: Check = Check { broken_by: &[&DEAF], ..GOES_BACK };
 
 /// A page of the documents.
 #[derive(Clone)]
@@ -88,9 +91,11 @@ impl Page {
         Ok(blocks)
     }
 
-    /// The text of the blocks under a heading.
-    pub fn text(&self, heading: &str) -> Result<String> {
-        Ok(self.under(heading)?.iter().map(|block| block.text.as_str()).collect())
+    /// Returns the command that the page runs in the foreground, with more arguments.
+    pub fn command<'a>(&self, shell: &'a Shell, arguments: &str) -> Result<Cmd<'a>> {
+        let [Block { text, .. }] = self.under(RUN)?[..] else { bail!("the page runs more than one command") };
+        let script = format!("exec {}{arguments}", text.trim_end());
+        Ok(cmd!(shell, "sh -c {script}"))
     }
 
     /// Applies the blocks under a heading: `sh` is run until a command fails, all else is written to a file. Returns
@@ -108,25 +113,37 @@ impl Page {
         Ok(output)
     }
 
-    /// Whether the page's check succeeds. Before it, `use_it` makes what it looks for out of what is installed.
-    fn check(&self, shell: &Shell, use_it: &impl Fn() -> Result<()>) -> Result<()> {
+    /// Succeeds if README.md repeats the page's installation.
+    pub fn is_in_readme(&self, repository: &Path) -> Result<()> {
+        let readme = fs::read_to_string(repository.join("README.md"))?;
+        for Block { text, .. } in self.under(INSTALL)? {
+            ensure!(readme.contains(text), "README.md lacks a block of the page:\n{text}");
+        }
+        Ok(())
+    }
+
+    /// Succeeds if the page's check fails.
+    pub fn check_fails(&self, shell: &Shell) -> Result<()> {
+        ensure!(self.apply(shell, CHECK).is_err(), "the page's check succeeds");
+        Ok(())
+    }
+
+    /// Applies the page's installation. Its check must fail before and succeed after it. `use_it` makes what the check
+    /// looks for from what is installed.
+    pub fn install(&self, shell: &Shell, use_it: impl Fn() -> Result<()>) -> Result<()> {
+        use_it()?;
+        self.check_fails(shell)?;
+        self.apply(shell, INSTALL)?;
         use_it()?;
         self.apply(shell, CHECK)?;
         Ok(())
     }
 
-    /// Applies the page's installation. Its check must fail before and succeed after it.
-    pub fn install(&self, shell: &Shell, use_it: impl Fn() -> Result<()>) -> Result<()> {
-        ensure!(self.check(shell, &use_it).is_err(), "the check succeeds before the installation");
-        self.apply(shell, INSTALL)?;
-        self.check(shell, &use_it)
-    }
-
     /// Applies the page's way back. Its check must fail after it.
     pub fn go_back(&self, shell: &Shell, use_it: impl Fn() -> Result<()>) -> Result<()> {
         self.apply(shell, BACK)?;
-        ensure!(self.check(shell, &use_it).is_err(), "the check succeeds after the way back");
-        Ok(())
+        use_it()?;
+        self.check_fails(shell)
     }
 }
 

@@ -40,7 +40,7 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 pub const PACKAGE: &str = "iproute2";
 
 /// Where programs are.
-pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The variable that tells a sandbox's processes where the mount namespace outside of it is.
 const OUTSIDE: &str = "PAUSE_E2E_OUTSIDE";
@@ -63,17 +63,8 @@ const CGROUP: &str = "pause-e2e-";
 const CONTROLLERS: [&str; 8] = ["cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids"];
 
 /// What this machine keeps for its own containers, and a sandbox must not see.
-const HIDDEN: [&str; 9] = [
-    "etc/cni",
-    "etc/containerd",
-    "etc/containers",
-    "etc/docker",
-    "var/lib/cni",
-    "var/lib/containerd",
-    "var/lib/containers",
-    "var/lib/docker",
-    "var/lib/kubelet",
-];
+const HIDDEN: [&str; 5] =
+    ["var/lib/cni", "var/lib/containerd", "var/lib/containers", "var/lib/docker", "var/lib/kubelet"];
 
 /// Runs this program with `command` as its arguments in a new sandbox over `root`, which is shown some more. Returns
 /// what it wrote to standard output.

@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
 use std::process::exit;
-use xshell::Shell;
+use xshell::{Shell, cmd};
 use xtask::note;
 
 /// As an argument, it turns this executable into a visitor. A host's name and an archive follow.
@@ -57,7 +57,11 @@ fn report(words: &[OsString]) -> Result<()> {
     let host = hosts::parse(host.to_str().context("a host's name")?)?;
     let repository = current_dir()?;
     set_current_dir(FOLDER)?;
+    let shell = Shell::new()?;
+    // What `cargo xtask image` makes, where pages look for it.
+    let images = Path::new(archive).parent().context("a file in a directory")?;
+    cmd!(shell, "cp --recursive {images} dist").quiet().run()?;
     wait::set_patience(PATIENCE);
-    let findings = host.run_checks(&Shell::new()?, &repository, Path::new(archive))?;
+    let findings = host.run_checks(&shell, &repository, Path::new(archive))?;
     Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(&findings)?)?)
 }

@@ -1,10 +1,11 @@
 //! crun, runc and youki: a bundle unpacked from the image, locked up as tightly as a runtime can.
 
-use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
+use crate::busybox::{self, MAKE_ORPHANS};
 use crate::command::{Foreground, read};
 use crate::host::{Check, Host, STAND_INS, Scene};
-use crate::images::{self, LINK, REFERENCE};
+use crate::images::{self, LINK};
 use crate::pause;
+use crate::recipe::{BACK, CHECK, ENDS, INSTALL, INSTALLS, Page};
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use procfs::process::Process;
@@ -53,14 +54,15 @@ pub const YOUKI: Host = Host {
         let calls = &["sendmsg", "accept4", "recvfrom", "socket", "connect"];
         // How it ends: `handle_foreground` in
         // <https://github.com/youki-dev/youki/blob/v0.7.0/crates/youki/src/commands/run.rs>
-        checks(scene, &Runtime { program: "youki", calls, killed: (&KILLED, Signal::SIGKILL as i32) })
+        checks(scene, &Runtime { program: "youki", page: "youki", calls, killed: (&KILLED, Signal::SIGKILL as i32) })
     },
 };
 
 /// A runtime.
 struct Runtime {
-    /// The program.
     program: &'static str,
+    /// Its page.
+    page: &'static str,
     /// What it calls once the filter is loaded, and the profile that ships does not allow.
     calls: &'static [&'static str],
     /// What its exit status is where the program was killed.
@@ -68,7 +70,8 @@ struct Runtime {
 }
 
 /// Most runtimes.
-const PLAIN: Runtime = Runtime { program: "", calls: &[], killed: (&KILL, 128 + Signal::SIGKILL as i32) };
+const PLAIN: Runtime =
+    Runtime { program: "", page: "crun-runc", calls: &[], killed: (&KILL, 128 + Signal::SIGKILL as i32) };
 
 /// The tightest that it runs in.
 pub const LOCKED: Check = Check {
@@ -86,23 +89,27 @@ const LINKED: Check =
 pub const MISSED: (&str, i32) = ("rt_sigaction", 2);
 
 fn checks(scene: &mut Scene, runtime: &Runtime) -> Result<()> {
-    let Runtime { program: runtime, calls, killed: (killed, status_if_killed) } = *runtime;
+    let Runtime { program: runtime, page, calls, killed: (killed, status_if_killed) } = *runtime;
     let (shell, busybox) = (scene.shell, busybox::pack()?);
     let mut profile: Profile = serde_json::from_slice(&fs::read(scene.archive.with_file_name(seccomp::FILE))?)?;
     // The last of its rules is for a runtime that starts the program.
     let start = profile.syscalls.last_mut().context("a profile has rules")?;
     start.names.extend(calls.iter().map(|call| call.to_string()));
-    unpack(shell, scene.archive, REFERENCE, "pause")?;
-    unpack(shell, Path::new(busybox), BUSYBOX, "busybox")?;
+    let page = Page::of_host(scene.repository, page)?.replace("crun ", &format!("{runtime} "));
+    let other = renamed(&page, &format!("docker-archive:{busybox}"), OTHER);
+    let failed = page.check_fails(shell);
+    page.apply(shell, INSTALL)?;
+    other.apply(shell, INSTALL)?;
     let (missed, expected) = MISSED;
-    edit("pause", |config| lock_up(config, &profile.without(missed)))?;
-    let status = Foreground::start(cmd!(shell, "{runtime} run --bundle pause confined"), "confined")?.wait()?;
+    edit(BUNDLE, |config| lock_up(config, &profile.without(missed)))?;
+    let status = Foreground::start(page.command(shell, "")?, "confined")?.wait()?;
     let is_missed = status == Some(expected);
     // Any other call kills it.
     let strict = Profile { default_action: "SCMP_ACT_KILL_PROCESS".into(), ..profile };
-    edit("pause", |config| lock_up(config, &strict))?;
+    edit(BUNDLE, |config| lock_up(config, &strict))?;
 
-    let (mut container, pid) = run(shell, runtime, "pause", "terminated")?;
+    let (mut container, pid) = run(shell, runtime, &page, "pause")?;
+    scene.check(&INSTALLS, failed.and_then(|()| page.apply(shell, CHECK)).map(drop));
     pause::wait_until_ready(pid)?;
     let status = Process::new(pid)?.status()?;
     let locked =
@@ -111,53 +118,53 @@ fn checks(scene: &mut Scene, runtime: &Runtime) -> Result<()> {
     let is_missed =
         is_missed.then_some(()).with_context(|| format!("without {missed} it does not end with {expected}"));
     scene.check(&LOCKED, locked.and(is_missed));
-    edit("busybox", |config| join(config, pid))?;
-    run(shell, runtime, "busybox", "busybox")?;
+    edit(OTHER, |config| join(config, pid))?;
+    run(shell, runtime, &other, OTHER)?;
     pause::check_reaping(scene, pid, || {
-        read(cmd!(shell, "{runtime} exec busybox {MAKE_ORPHANS...}"))?;
+        read(cmd!(shell, "{runtime} exec {OTHER} {MAKE_ORPHANS...}"))?;
         Ok(())
     })?;
     let begin = Instant::now();
-    kill(shell, runtime, "terminated", Signal::SIGTERM)?;
+    page.apply(shell, BACK)?;
     let status = container.wait()?;
     pause::check_stop(scene, begin.elapsed(), status, &container.log()?);
+    scene.check(&ENDS, page.check_fails(shell));
     if status.is_none() {
-        kill(shell, runtime, "terminated", Signal::SIGKILL)?;
+        kill(shell, runtime, Signal::SIGKILL)?;
+        container.wait()?;
     }
 
-    for (check, id, signal, expected) in
-        [(&INTERRUPT, "interrupted", Signal::SIGINT, 0), (killed, "killed", Signal::SIGKILL, status_if_killed)]
-    {
-        let (mut container, pid) = run(shell, runtime, "pause", id)?;
+    for (check, signal, expected) in [(&INTERRUPT, Signal::SIGINT, 0), (killed, Signal::SIGKILL, status_if_killed)] {
+        let (mut container, pid) = run(shell, runtime, &page, "pause")?;
         pause::wait_until_ready(pid)?;
-        kill(shell, runtime, id, signal)?;
+        kill(shell, runtime, signal)?;
         let status = container.wait()?;
         scene.check(check, (status == Some(expected)).then_some(()).with_context(|| format!("it is {status:?}")));
     }
 
-    let folder = scene.archive.parent().context("a file in a folder")?;
-    let air_gap = folder.join(images::LINKED).join(image::air_gap_archive(platform::native()?));
-    unpack(shell, &air_gap, REFERENCE, "linked")?;
+    let air_gap = format!("oci-archive:dist/{}/{}", images::LINKED, image::air_gap_archive(platform::native()?));
+    let linked = renamed(&page, &air_gap, "linked");
+    linked.apply(shell, INSTALL)?;
     edit("linked", |config| {
         config["process"]["terminal"] = json!(false);
         config["process"]["args"] = json!([format!("/{LINK}"), "-v"]);
     })?;
-    let said = read(cmd!(shell, "{runtime} run --bundle linked linked"));
+    let said = read(linked.command(shell, "")?);
     scene.check(&LINKED, said.and_then(|said| pause::check_version(&said)));
     Ok(())
 }
 
-/// Unpacks an image into a bundle: a root file system, and a configuration with the image's command and user.
-///
-/// # Errors
-/// Where it can't be unpacked.
-pub fn unpack(shell: &Shell, archive: &Path, reference: &str, bundle: &str) -> Result<()> {
-    read(cmd!(
-        shell,
-        "skopeo --insecure-policy copy --quiet docker-archive:{archive}:{reference} oci:layout:{bundle}"
-    ))?;
-    read(cmd!(shell, "umoci unpack --image layout:{bundle} {bundle}"))?;
-    Ok(())
+/// The pages' source of the image, and their bundle.
+pub const ARCHIVE: &str = "oci-archive:dist/pause.oci.tar";
+pub const BUNDLE: &str = "bundle";
+
+/// The bundle of the pod's other container, and its name.
+pub const OTHER: &str = "busybox";
+
+/// The same page for another image, whose bundle and container have another name.
+pub fn renamed(page: &Page, archive: &str, name: &str) -> Page {
+    let page = page.clone().replace(ARCHIVE, archive);
+    page.replace(" bundle", &format!(" {name}")).replace(" pause", &format!(" {name}"))
 }
 
 /// Changes a bundle's configuration.
@@ -195,24 +202,21 @@ fn join(config: &mut Value, pause: i32) {
     }
 }
 
-/// Runs a container in the foreground of its runtime. Returns the runtime, which ends with the container's exit
-/// status, and the number of the container's first process.
-fn run(shell: &Shell, runtime: &str, bundle: &str, id: &'static str) -> Result<(Foreground, i32)> {
-    // crun takes the path relative to the bundle, runc relative to where it is called.
-    let pid_file = shell.current_dir().join(format!("{id}.pid"));
-    let container = Foreground::start(cmd!(shell, "{runtime} run --bundle {bundle} --pid-file {pid_file} {id}"), id)?;
-    let pid = container.pid(&pid_file)?;
-    // youki takes no signal for a container that it has not yet noted down as running.
-    let is_running = || {
-        let state = cmd!(shell, "{runtime} state {id}").quiet().ignore_stderr().read().unwrap_or_default();
-        serde_json::from_str::<Value>(&state).is_ok_and(|state| state["status"] == "running")
+/// Runs a page's container. Returns the runtime, which ends with the container's exit status, and the number of the
+/// container's first process.
+fn run(shell: &Shell, runtime: &str, page: &Page, id: &'static str) -> Result<(Foreground, i32)> {
+    let container = Foreground::start(page.command(shell, "")?, id)?;
+    let state = || -> Result<Value> {
+        Ok(serde_json::from_str(&cmd!(shell, "{runtime} state {id}").quiet().ignore_stderr().read()?)?)
     };
-    container.wait_until_up(is_running)?;
-    Ok((container, pid))
+    // youki takes no signal for a container that it has not yet noted down as running.
+    container.wait_until_up(|| state().is_ok_and(|state| state["status"] == "running"))?;
+    let pid = state()?["pid"].as_i64().context("the runtime does not say which process the container is")?;
+    Ok((container, pid.try_into()?))
 }
 
-fn kill(shell: &Shell, runtime: &str, id: &str, signal: Signal) -> Result<()> {
+fn kill(shell: &Shell, runtime: &str, signal: Signal) -> Result<()> {
     let signal = signal.as_str();
-    read(cmd!(shell, "{runtime} kill {id} {signal}"))?;
+    read(cmd!(shell, "{runtime} kill pause {signal}"))?;
     Ok(())
 }

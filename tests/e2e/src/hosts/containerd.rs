@@ -2,26 +2,29 @@
 
 use super::cri::{
     Client, ContainerConfig, ContainerMetadata, CreateContainerRequest, CreateContainerResponse, Done, ExecSyncRequest,
-    ExecSyncResponse, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, ListPodSandboxRequest, ListPodSandboxResponse, NamespaceMode, NamespaceOption,
-    PodSandboxConfig, PodSandboxMetadata, PodSandboxState, PodSandboxStatusRequest, PodSandboxStatusResponse,
-    RunPodSandboxRequest, RunPodSandboxResponse, StartContainerRequest, StopPodSandboxRequest,
+    ExecSyncResponse, ImageRequest, ImageSpec, ImageStatusResponse, LinuxContainerConfig,
+    LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListPodSandboxRequest,
+    ListPodSandboxResponse, NamespaceMode, NamespaceOption, PodSandbox, PodSandboxConfig, PodSandboxMetadata,
+    PodSandboxState, PodSandboxStatusRequest, PodSandboxStatusResponse, RunPodSandboxRequest, RunPodSandboxResponse,
+    StartContainerRequest, StopPodSandboxRequest,
 };
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{self, Foreground, read};
 use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::REFERENCE;
 use crate::pause;
+use crate::recipe::{INSTALL, Page};
 use anyhow::{Context, Result, ensure};
 use mutants::DEAF;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Instant;
 use xshell::{Shell, cmd};
-use xtask::seccomp;
+use xtask::{note, seccomp};
 
 /// One row of the table.
 pub const HOST: Host = Host {
@@ -52,23 +55,73 @@ const NETWORK: &str = r#"{
 const SCORE: &str = "# Lowering a score needs CAP_SYS_RESOURCE, which a virtual machine's root may lack.
 restrict_oom_score_adj = true";
 
-fn configuration() -> String {
-    format!(
-        r#"version = 2
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{REFERENCE}"
-{SCORE}
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-"#
-    )
+/// Files of the sandbox. Its programs come before the host's own in PATH.
+const FILES: [(&str, &str); 3] = [
+    ("/etc/cni/net.d/pods.conflist", NETWORK),
+    ("/usr/local/sbin/runc", RUNC),
+    ("/usr/local/sbin/systemctl", SYSTEMCTL),
+];
+
+/// runc for a machine whose root may not lower an OOM score (CAP_SYS_RESOURCE).
+const RUNC: &str = r#"#!/bin/sh
+for bundle; do
+    if [ -f "$bundle/config.json" ]; then
+        sed -i 's/"oomScoreAdj":-[0-9]*/"oomScoreAdj":0/' "$bundle/config.json"
+    fi
+done
+exec /usr/sbin/runc "$@"
+"#;
+
+/// `systemctl restart containerd` without systemd.
+const SYSTEMCTL: &str = "#!/bin/sh
+busybox killall -q containerd
+while busybox pidof containerd; do sleep 0.1; done >/dev/null
+containerd >>/tmp/containerd.log 2>&1 &
+while kill -0 $!; do
+    ctr --connect-timeout 1s version && exit
+    sleep 0.1
+done >/dev/null 2>&1
+tail /tmp/containerd.log >&2
+exit 1
+";
+
+const CONFIG: &str = "/etc/containerd/config.toml";
+
+/// A setting that every recipe has to keep.
+const KEPT: &str = "max_concurrent_downloads = 7";
+
+/// Contents of `config.toml` that name another image, for each version of its format.
+fn naming_another_image() -> [String; 3] {
+    let [cri, images] = ["plugins.\"io.containerd.grpc.v1.cri\"", "plugins.'io.containerd.cri.v1.images'"];
+    [
+        format!("[plugins.cri]\n  sandbox_image = \"example/pause:1\"\n  {KEPT}\n"),
+        format!("version = 2\n[{cri}]\n  sandbox_image = \"example/pause:1\"\n  {KEPT}\n"),
+        format!("version = 3\n[{images}]\n{KEPT}\n[{images}.pinned_images]\nsandbox = 'example/pause:1'\n"),
+    ]
 }
+
+const RECIPE: Check = Check {
+    name: "whatever config.toml is, the page's recipe sets the image, keeps the rest, may be repeated, and goes back",
+    broken_by: &[],
+};
+const PINNED: Check = Check { name: "the kubelet sees the image as pinned, from containerd 1.6.22 on", broken_by: &[] };
 
 fn checks(scene: &mut Scene) -> Result<()> {
     let (shell, archive, busybox) = (scene.shell, scene.archive, busybox::pack()?);
-    let _daemon = start(shell)?;
-    // Kubernetes has a namespace of its own for its images.
-    for (namespace, archive) in [("default", archive), ("k8s.io", archive), ("k8s.io", Path::new(busybox))] {
+    let page = Page::of_host(scene.repository, "containerd-2")?;
+    let debian = fs::read_to_string(CONFIG)?;
+    start(shell)?;
+    let repeated = page.is_in_readme(scene.repository);
+    scene.check(&RECIPE, repeated.and_then(|()| follow_from_everywhere(shell, &page, &debian)));
+    fs::write(CONFIG, debian)?;
+    page.apply(shell, INSTALL)?;
+    let client = connect()?;
+    let image = ImageSpec { image: REFERENCE.into() };
+    let status: ImageStatusResponse = client.ask_images("ImageStatus", ImageRequest { image: Some(image) })?;
+    let pinned = status.image.context("the image is missing")?.pinned;
+    let pins = !read(cmd!(shell, "containerd --version"))?.contains(" 1.6.20");
+    scene.check(&PINNED, (pinned == pins).then_some(()).with_context(|| format!("pinned: {pinned}")));
+    for (namespace, archive) in [("default", archive), ("k8s.io", Path::new(busybox))] {
         read(cmd!(shell, "ctr --namespace {namespace} images import {archive}"))?;
     }
 
@@ -85,7 +138,6 @@ fn checks(scene: &mut Scene) -> Result<()> {
         read(cmd!(shell, "ctr task kill --signal SIGKILL pause"))?;
     }
 
-    let client = Client::connect(SOCKET)?;
     let (sandbox, pid) = run_sandbox(&client, "first")?;
     let container = run_container(&client, &sandbox)?;
     pause::check_reaping(scene, pid, || {
@@ -107,17 +159,89 @@ fn checks(scene: &mut Scene) -> Result<()> {
     Ok(())
 }
 
-/// Starts containerd.
+/// Follows the page from each `config.toml` that a node may have.
+fn follow_from_everywhere(shell: &Shell, page: &Page, debian: &str) -> Result<()> {
+    let default = read(cmd!(shell, "containerd config default"))?;
+    let [first, second, third] = naming_another_image();
+    follow(shell, page, None).context("without config.toml")?;
+    for content in [debian, &default, &second] {
+        follow(shell, page, Some(content)).with_context(|| format!("with {content}"))?;
+    }
+    // containerd 1 doesn't know version 3, and containerd 2 ignores what version 1 has of its CRI.
+    if default.lines().any(|line| line == "version = 2") {
+        refuse(shell, page, &first).context("with a file of version 1")
+    } else {
+        follow(shell, page, Some(&third)).context("with a file of version 3")
+    }
+}
+
+fn follow(shell: &Shell, page: &Page, content: Option<&str>) -> Result<()> {
+    match content {
+        Some(content) => fs::write(CONFIG, content)?,
+        None => fs::remove_dir_all("/etc/containerd")?,
+    }
+    read(cmd!(shell, "systemctl restart containerd"))?;
+    let dump = || read(cmd!(shell, "containerd config dump"));
+    page.install(shell, renew_sandbox)?;
+    let keeps = content.is_none_or(|content| !content.contains(KEPT)) || dump()?.contains(KEPT);
+    ensure!(keeps, "another setting is gone");
+    let installed = fs::read_to_string(CONFIG)?;
+    page.apply(shell, INSTALL)?;
+    ensure!(fs::read_to_string(CONFIG)? == installed, "applied twice, it leaves another file");
+    page.go_back(shell, renew_sandbox)?;
+    ensure!(dump()?.contains("registry.k8s.io/pause:"), "the default image is not back");
+    Ok(())
+}
+
+fn refuse(shell: &Shell, page: &Page, content: &str) -> Result<()> {
+    fs::write(CONFIG, content)?;
+    ensure!(page.apply(shell, INSTALL).is_err(), "the installation does not fail");
+    ensure!(fs::read_to_string(CONFIG)? == content, "the installation changes it");
+    Ok(())
+}
+
+/// Replaces all pod sandboxes by a new one, if there is an image for it.
+fn renew_sandbox() -> Result<()> {
+    let client = connect()?;
+    let ListPodSandboxResponse { items } = client.ask("ListPodSandbox", ListPodSandboxRequest {})?;
+    for PodSandbox { id, .. } in items {
+        for method in ["StopPodSandbox", "RemovePodSandbox"] {
+            let _: Done = client.call(method, StopPodSandboxRequest { pod_sandbox_id: id.clone() })?;
+        }
+    }
+    if let Err(error) = run_sandbox(&client, "page") {
+        note!("{error:#}");
+    }
+    Ok(())
+}
+
+/// Starts containerd with the `config.toml` that is there.
 ///
 /// # Errors
 /// Where it does not come up.
-pub fn start(shell: &Shell) -> Result<Foreground> {
-    fs::create_dir_all("/etc/cni/net.d")?;
-    fs::write("/etc/cni/net.d/pods.conflist", NETWORK)?;
-    fs::write("/etc/containerd/config.toml", configuration())?;
-    let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
-    daemon.wait_until_up(|| command::succeeds(cmd!(shell, "ctr version")))?;
-    Ok(daemon)
+pub fn start(shell: &Shell) -> Result<()> {
+    for (file, content) in FILES {
+        let path = Path::new(file);
+        fs::create_dir_all(path.parent().context("a file in a directory")?)?;
+        fs::write(path, content)?;
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
+    }
+    // Where containerd looks for CNI plugins unless Debian's configuration says otherwise.
+    fs::create_dir_all("/opt/cni")?;
+    symlink("/usr/lib/cni", "/opt/cni/bin")?;
+    read(cmd!(shell, "systemctl restart containerd"))?;
+    Ok(())
+}
+
+/// Connects to containerd, once it serves Kubernetes. It serves others before.
+fn connect() -> Result<Client> {
+    let pods = |client: &Client| client.ask::<_, ListPodSandboxResponse>("ListPodSandbox", ListPodSandboxRequest {});
+    let mut client = Client::connect(SOCKET)?;
+    command::becomes_so(|| {
+        client = Client::connect(SOCKET)?;
+        Ok(pods(&client).is_ok())
+    })?;
+    Ok(client)
 }
 
 /// Starts containerd 2 with its own setting of the sandbox image, and what else is set.
@@ -137,11 +261,7 @@ bin_dirs = ['/usr/lib/cni']
     );
     fs::write("/etc/containerd/config.toml", content)?;
     let daemon = Foreground::start(cmd!(shell, "containerd"), "containerd")?;
-    // It serves others before it serves Kubernetes.
-    daemon.wait_until_up(|| {
-        let pods = |client: Client| client.ask::<_, ListPodSandboxResponse>("ListPodSandbox", ListPodSandboxRequest {});
-        Client::connect(SOCKET).and_then(pods).is_ok()
-    })?;
+    daemon.wait_until_up(|| connect().is_ok())?;
     Ok(daemon)
 }
 

@@ -4,7 +4,7 @@
 use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
 use crate::command::{self, Foreground, GRACE, read, read_errors};
 use crate::host::{Check, Host, STAND_INS, Scene};
-use crate::images::REFERENCE;
+use crate::recipe::{GOES_BACK, INSTALLS, Page};
 use crate::{archive, pause};
 use anyhow::{Context, Result, ensure};
 use harness::process;
@@ -28,7 +28,8 @@ pub const HOST: Host = Host {
     checks,
 };
 
-const NGINX: &str = "localhost/nginx:e2e";
+/// The page's name of it.
+const NGINX: &str = "nginx:latest";
 
 const PAGE: Check =
     Check { name: "nginx in one container shows the page of another, which it finds on localhost", broken_by: &[] };
@@ -55,20 +56,18 @@ const APPLICATION: [&str; 4] = [
 ];
 
 fn checks(scene: &mut Scene) -> Result<()> {
-    let (shell, archive, busybox, nginx) = (scene.shell, scene.archive, busybox::pack()?, nginx(scene.shell)?);
+    let (shell, busybox, nginx) = (scene.shell, busybox::pack()?, nginx(scene.shell)?);
     // The sandbox has no network beside its own, so there is nothing to forward and to filter.
     let daemon = cmd!(shell, "dockerd --iptables=false --ip6tables=false --exec-opt native.cgroupdriver=cgroupfs");
     let daemon = Foreground::start(daemon, "dockerd")?;
     daemon.wait_until_up(|| command::succeeds(cmd!(shell, "docker version")))?;
-    for archive in [archive, Path::new(busybox), Path::new(nginx)] {
+    for archive in [busybox, nginx] {
         read(cmd!(shell, "docker load --quiet --input {archive}"))?;
     }
-
+    let confined = format!("--name pause --security-opt seccomp=dist/{}", seccomp::FILE);
+    let recipe = Page::of_host(scene.repository, "docker")?.replace("--name pause", &confined);
+    scene.check(&INSTALLS, recipe.install(shell, || Ok(())));
     let shared = ["--net=container:pause", "--ipc=container:pause", "--pid=container:pause"];
-    let profile = archive.with_file_name(seccomp::FILE);
-    let confined = ["--security-opt".into(), format!("seccomp={}", profile.display())];
-    read(cmd!(shell, "docker run --detach --name pause --ipc shareable --publish 8080:80 {confined...} {REFERENCE}"))?;
-    read(cmd!(shell, "docker run --detach --name nginx {shared...} {NGINX}"))?;
     read(cmd!(shell, "docker run --detach --name application {shared...} {BUSYBOX} {APPLICATION...}"))?;
     // Each of the two takes a moment to listen.
     let get = || cmd!(shell, "busybox wget -q -O - http://127.0.0.1:8080/");
@@ -91,11 +90,12 @@ fn checks(scene: &mut Scene) -> Result<()> {
 
     let begin = Instant::now();
     let grace = GRACE.as_secs().to_string();
-    read(cmd!(shell, "docker stop --time {grace} pause"))?;
+    read(cmd!(shell, "docker stop -t {grace} pause"))?;
     let duration = begin.elapsed();
     let status = read(cmd!(shell, "docker inspect --format {STATUS} pause"))?.parse().ok();
     let log = read_errors(cmd!(shell, "docker logs pause"))?;
     pause::check_stop(scene, duration, status, &log);
+    scene.check(&GOES_BACK, recipe.go_back(shell, || Ok(())));
 
     // nginx would not do here: as process 1 it reaps whatever dies.
     // `ngx_process_get_status` in https://github.com/nginx/nginx/blob/release-1.22.1/src/os/unix/ngx_process.c
@@ -131,6 +131,7 @@ fn nginx(shell: &Shell) -> Result<&'static str> {
     let libraries = libraries.split_whitespace().filter(|word| word.starts_with('/'));
     let mut files: Vec<(&str, &Path)> = vec![
         ("nginx.conf", Path::new("/tmp/nginx.conf")),
+        ("bin/cat", busybox::program()?),
         ("etc/passwd", Path::new("/tmp/passwd")),
         ("etc/group", Path::new("/tmp/group")),
         // The folder is what counts.

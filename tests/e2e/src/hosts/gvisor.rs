@@ -3,12 +3,12 @@
 //! What runs there is no process of the machine, and `/proc` does not tell which signals it handles. So a second
 //! container of the pod looks at it from within: pause sleeps only once it has all its handlers.
 
-use super::bundle::{INTERRUPT, LOCKED, MISSED, edit, lock_up, unpack};
-use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS};
+use super::bundle::{ARCHIVE, BUNDLE, INTERRUPT, LOCKED, MISSED, OTHER, edit, lock_up, renamed};
+use crate::busybox::{self, MAKE_ORPHANS};
 use crate::command::{self, Foreground, read};
 use crate::host::{Check, Host, STAND_INS, Scene};
-use crate::images::REFERENCE;
 use crate::pause::{self, Child, Pod};
+use crate::recipe::{BACK, CHECK, ENDS, INSTALL, INSTALLS, Page};
 use anyhow::{Context, Result, ensure};
 use harness::{Ends, Stream};
 use mutants::DEAF;
@@ -16,7 +16,6 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Instant;
 use xshell::{Cmd, Shell, cmd};
 use xtask::seccomp::{self, Profile};
@@ -54,28 +53,27 @@ const BUDGET: u64 = 24 << 10;
 /// How many orphans are made.
 const ORPHANS: usize = 1_000;
 
-/// Bundles of the program: the image alone, and one with a shell in `/bin`.
-const IMAGE: &str = "image";
+/// The page's container.
+const PAUSE: &str = "pause";
+/// A container with a shell in `/bin`, and its bundle.
 const EQUIPPED: &str = "equipped";
-
-/// The bundle of the pod's other container, and its name.
-const OTHER: &str = "busybox";
 
 fn checks(scene: &mut Scene) -> Result<()> {
     let (shell, busybox) = (scene.shell, busybox::pack()?);
     let profile: Profile = serde_json::from_slice(&fs::read(scene.archive.with_file_name(seccomp::FILE))?)?;
-    for (archive, reference, bundle) in
-        [(scene.archive, REFERENCE, IMAGE), (scene.archive, REFERENCE, EQUIPPED), (Path::new(busybox), BUSYBOX, OTHER)]
-    {
-        unpack(shell, archive, reference, bundle)?;
+    let page = Page::of_host(scene.repository, "gvisor")?.replace("runsc ", "runsc --oci-seccomp ");
+    let equipped = renamed(&page, ARCHIVE, EQUIPPED);
+    let failed = page.check_fails(shell);
+    for page in [&page, &equipped, &renamed(&page, &format!("docker-archive:{busybox}"), OTHER)] {
+        page.apply(shell, INSTALL)?;
     }
     let (missed, expected) = MISSED;
-    edit(IMAGE, |config| lock_up(config, &profile.without(missed)))?;
-    let status = Foreground::start(runsc(shell, &["run", "--bundle", IMAGE, "confined"]), "confined")?.wait()?;
+    edit(BUNDLE, |config| lock_up(config, &profile.without(missed)))?;
+    let status = Foreground::start(page.command(shell, "")?, "confined")?.wait()?;
     let is_missed = status_is(status, expected).with_context(|| format!("its status without {missed}"));
     // Any other call kills it. gVisor knows no other name for that.
     let strict = Profile { default_action: "SCMP_ACT_KILL".into(), ..profile };
-    edit(IMAGE, |config| lock_up(config, &strict))?;
+    edit(BUNDLE, |config| lock_up(config, &strict))?;
     edit(EQUIPPED, |config| {
         config["process"]["terminal"] = json!(false);
         config["process"]["args"] = json!(["/bin/busybox", "sh", "-c", "exec /pause >&- 2>&-"]);
@@ -84,7 +82,8 @@ fn checks(scene: &mut Scene) -> Result<()> {
         config["mounts"].as_array_mut().into_iter().for_each(|mounts| mounts.push(bin.clone()));
     })?;
 
-    let mut pod = Sandbox::start(shell, "terminated", IMAGE, None)?;
+    let mut pod = Sandbox::start(shell, &page, PAUSE, None)?;
+    scene.check(&INSTALLS, failed.and_then(|()| page.apply(shell, CHECK)).map(drop));
     let locked = pod.check_locked();
     scene.check(&LOCKED, locked.and(is_missed));
     pause::check_reaping_in(scene, &pod, ORPHANS, || {
@@ -95,11 +94,13 @@ fn checks(scene: &mut Scene) -> Result<()> {
     })?;
     let forms = pod.check_version();
     let begin = Instant::now();
-    let status = pod.end(Signal::SIGTERM)?;
+    page.apply(shell, BACK)?;
+    let status = pod.program.wait()?;
     pause::check_stop(scene, begin.elapsed(), status, &pod.program.log()?);
+    scene.check(&ENDS, page.check_fails(shell));
     pod.remove()?;
 
-    let mut pod = Sandbox::start(shell, "alone", IMAGE, None)?;
+    let mut pod = Sandbox::start(shell, &page, PAUSE, None)?;
     pod.wait_until_ready()?;
     read(runsc(shell, &["kill", OTHER, "KILL"]))?;
     pod.other.wait()?;
@@ -111,23 +112,23 @@ fn checks(scene: &mut Scene) -> Result<()> {
 
     let broken = Ends::of_output(Stream::Broken)?;
     let full = Ends::of_output(Stream::Full)?;
-    for (check, id, bundle, stderr, signal, expected) in [
-        (&UNPROTECTED, "unprotected", IMAGE, None, Signal::SIGHUP, 128 + Signal::SIGHUP as i32),
-        (&DESERTED, "deserted", IMAGE, broken.child, Signal::SIGTERM, 0),
-        (&FULL, "full", IMAGE, full.child, Signal::SIGTERM, 0),
-        (&CLOSED, "closed", EQUIPPED, None, Signal::SIGTERM, 0),
+    for (check, page, id, stderr, signal, expected) in [
+        (&UNPROTECTED, &page, PAUSE, None, Signal::SIGHUP, 128 + Signal::SIGHUP as i32),
+        (&DESERTED, &page, PAUSE, broken.child, Signal::SIGTERM, 0),
+        (&FULL, &page, PAUSE, full.child, Signal::SIGTERM, 0),
+        (&CLOSED, &equipped, EQUIPPED, None, Signal::SIGTERM, 0),
     ] {
-        let mut pod = Sandbox::start(shell, id, bundle, stderr)?;
+        let mut pod = Sandbox::start(shell, page, id, stderr)?;
         pod.wait_until_ready()?;
         scene.check(check, status_is(pod.end(signal)?, expected));
         pod.remove()?;
     }
 
-    edit(IMAGE, |config| {
+    edit(BUNDLE, |config| {
         config["process"]["args"] = json!(["/pause", "-v"]);
         config["process"]["env"] = json!([]);
     })?;
-    let said = read(runsc(shell, &["run", "--bundle", IMAGE, "version"]));
+    let said = read(page.command(shell, "")?);
     scene.check(&VERSION, forms.and(said.and_then(|said| pause::check_version(&said))));
     Ok(())
 }
@@ -162,7 +163,8 @@ struct Process {
 
 impl<'a> Sandbox<'a> {
     /// Starts both; the program with that standard error, if it is not the log.
-    fn start(shell: &'a Shell, id: &'static str, bundle: &str, stderr: Option<OwnedFd>) -> Result<Self> {
+    fn start(shell: &'a Shell, page: &Page, id: &'static str, stderr: Option<OwnedFd>) -> Result<Self> {
+        let bundle = if id == PAUSE { BUNDLE } else { id };
         // As Kubernetes' runtimes say it: https://github.com/google/gvisor/blob/release-20240729.0/runsc/specutils/cri.go
         edit(bundle, |config| config["annotations"]["io.kubernetes.cri.container-type"] = json!("sandbox"))?;
         edit(OTHER, |config| {
@@ -173,7 +175,7 @@ impl<'a> Sandbox<'a> {
             let namespaces = config["linux"]["namespaces"].as_array_mut();
             namespaces.into_iter().for_each(|namespaces| namespaces.retain(|namespace| namespace["type"] != "pid"));
         })?;
-        let program = Foreground::start_with(runsc(shell, &["run", "--bundle", bundle, id]), id, stderr)?;
+        let program = Foreground::start_with(page.command(shell, "")?, id, stderr)?;
         let is_up = |id: &str| command::succeeds(runsc(shell, &["ps", id]));
         program.wait_until_up(|| is_up(id))?;
         let other = Foreground::start(runsc(shell, &["run", "--bundle", OTHER, OTHER]), OTHER)?;

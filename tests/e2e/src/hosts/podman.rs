@@ -5,6 +5,7 @@ use crate::command::{GRACE, read, read_errors};
 use crate::host::{Check, Host, STAND_INS, Scene};
 use crate::images::REFERENCE;
 use crate::pause;
+use crate::recipe::{GOES_BACK, INSTALLS, Page};
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -29,7 +30,7 @@ pub const HOST: Host = Host {
 pub const ROOTLESS: Host = Host {
     name: "rootless",
     title: "podman, rootless",
-    packages: &[PACKAGES[0], PACKAGES[1], PACKAGES[2], "uidmap", "skopeo"],
+    packages: &["podman", "crun", "containernetworking-plugins", "uidmap", "skopeo"],
     absent_from: &[],
     crates: &[],
     version: &[&["podman", "--version"]],
@@ -38,7 +39,7 @@ pub const ROOTLESS: Host = Host {
 };
 
 /// What podman needs.
-pub const PACKAGES: &[&str] = &["podman", "crun", "containernetworking-plugins"];
+pub const PACKAGES: &[&str] = &["podman", "crun", "containernetworking-plugins", "catatonit"];
 
 /// What a pod shares.
 pub const SHARE: &str = "pid,net,ipc,uts";
@@ -73,17 +74,12 @@ const VERSION: Check = Check {
 };
 const READABLE: Check = Check { name: "skopeo reads the archive for a user who is not root", broken_by: &[] };
 
-const CONFIGURATION: &str = "/etc/containers/containers.conf";
-
-/// What podman reads, and a machine with systemd would have otherwise.
-const FILES: [(&str, &str); 2] = [
-    ("/etc/containers/policy.json", r#"{"default": [{"type": "insecureAcceptAnything"}]}"#),
-    (
-        CONFIGURATION,
-        "[containers]\nlog_driver = \"k8s-file\"\n\
-         [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"crun\"\n",
-    ),
-];
+/// Settings that a machine with systemd doesn't need.
+const SETTINGS: (&str, &str) = (
+    "/etc/containers/containers.conf.d/no-systemd.conf",
+    "[containers]\nlog_driver = \"k8s-file\"\n\
+     [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"crun\"\n",
+);
 
 /// The user of a podman without root, who need not exist on this machine.
 const USER: &str = "54321";
@@ -97,23 +93,30 @@ pub struct Podman<'a> {
 
 fn checks(scene: &mut Scene) -> Result<()> {
     let podman = Podman::new(scene, &[])?;
-    podman.load(scene)?;
+    podman.load_busybox()?;
+    let page = Page::of_host(scene.repository, "podman")?;
+    let renew_pod = || {
+        podman.run(&["pod", "rm", "--force", "--ignore", "pod"])?;
+        podman.run(&["pod", "create", "--name", "pod", "--share", SHARE])?;
+        podman.run(&["pod", "start", "pod"]).map(drop)
+    };
+    let repeated = page.is_in_readme(scene.repository);
+    scene.check(&INSTALLS, repeated.and_then(|()| page.install(scene.shell, renew_pod)));
+    scene.setting = ", as the infra image of containers.conf";
+    podman.check_pod(scene)?;
+    // It has no option for the infra image.
+    scene.setting = ", in a pod of kube play";
+    fs::write("/tmp/pod.yaml", kubernetes())?;
+    podman.run(&["kube", "play", "/tmp/pod.yaml"])?;
+    podman.check_pod(scene)?;
+    scene.setting = "";
+    scene.check(&GOES_BACK, page.go_back(scene.shell, renew_pod));
+    podman.run(&["pod", "rm", "--force", "pod"])?;
     for (setting, options) in PODS {
         scene.setting = setting;
         podman.run(&[&["pod", "create", "--name", "pod", "--infra-image", REFERENCE], options].concat())?;
         podman.check_pod(scene)?;
     }
-
-    // From here on it is everybody's infra image, which `kube play` has no option for.
-    let mut configuration = OpenOptions::new().append(true).open(CONFIGURATION)?;
-    writeln!(configuration, "infra_image = \"{REFERENCE}\"")?;
-    scene.setting = ", as the infra image of containers.conf";
-    podman.run(&["pod", "create", "--name", "pod", "--share", SHARE])?;
-    podman.check_pod(scene)?;
-    scene.setting = ", in a pod of kube play";
-    fs::write("/tmp/pod.yaml", kubernetes())?;
-    podman.run(&["kube", "play", "/tmp/pod.yaml"])?;
-    podman.check_pod(scene)?;
 
     scene.setting = "";
     // The seccomp profile of a pod is that of all its containers, so the infra container alone can't have one.
@@ -140,7 +143,8 @@ fn check_rootless(scene: &mut Scene) -> Result<()> {
     }
     scene.shell.set_var("HOME", home);
     scene.shell.set_var("XDG_RUNTIME_DIR", run);
-    podman.load(scene)?;
+    podman.run(&["load", "--quiet", "--input", ARCHIVE])?;
+    podman.load_busybox()?;
     let (source, copy) = (format!("oci-archive:{ARCHIVE}:{REFERENCE}"), format!("oci:{home}/copy:{REFERENCE}"));
     let read = read(podman.as_user(&["skopeo", "--insecure-policy", "copy", "--quiet", &source, &copy])?);
     scene.check(&READABLE, read.map(|_| ()));
@@ -150,8 +154,8 @@ fn check_rootless(scene: &mut Scene) -> Result<()> {
     podman.check_pod(scene)
 }
 
-/// The image under test, for everybody.
-const ARCHIVE: &str = "/tmp/pause.oci.tar";
+/// The image under test, which any user can read. They may not read the repository.
+const ARCHIVE: &str = "/tmp/dist/pause.oci.tar";
 
 impl<'a> Podman<'a> {
     /// Sets podman up for a user.
@@ -159,9 +163,9 @@ impl<'a> Podman<'a> {
     /// # Errors
     /// Where its configuration can't be written.
     pub fn new(scene: &Scene<'a>, user: &'static [&'static str]) -> Result<Self> {
-        for (file, content) in FILES {
-            fs::write(file, content)?;
-        }
+        let (file, content) = SETTINGS;
+        fs::create_dir_all("/etc/containers/containers.conf.d")?;
+        fs::write(file, content)?;
         // An overlay on the sandbox's overlay is more than podman takes.
         scene.shell.set_var("STORAGE_DRIVER", "vfs");
         Ok(Self { shell: scene.shell, user })
@@ -184,14 +188,6 @@ impl<'a> Podman<'a> {
     /// Where it fails.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         read(self.command(arguments)?)
-    }
-
-    /// Loads the image under test and the small container's.
-    fn load(&self, scene: &Scene) -> Result<()> {
-        // Where any user may read it; the repository may be where one may not.
-        fs::copy(scene.archive, ARCHIVE)?;
-        self.run(&["load", "--quiet", "--input", ARCHIVE])?;
-        self.load_busybox()
     }
 
     /// Loads the small container's image.

@@ -76,7 +76,7 @@ fn checks(scene: &mut Scene) -> Result<()> {
     podman.run(&["pod", "create", "--name", "pod", "--infra-image", REMOTE, "--share", SHARE])?;
     podman.check_pod(scene)?;
 
-    let _daemon = containerd::start(shell)?;
+    containerd::start(shell)?;
     let traffic = Traffic::of(|| read(cmd!(shell, "ctr images pull --plain-http {REMOTE}")))?;
     scene.notes.push(traffic.describe("containerd"));
     let said = read(cmd!(shell, "ctr run --rm {REMOTE} version /pause -v"));

@@ -1,20 +1,19 @@
 //! systemd-nspawn, bubblewrap and LXC: hosts that know no images, and take the root file system of one.
 
-use super::bundle::{INTERRUPT, unpack};
+use super::bundle::INTERRUPT;
 use crate::busybox::MAKE_ORPHANS;
-use crate::command::{self, Foreground, GRACE, read};
+use crate::command::{self, Foreground, read};
 use crate::host::{Check, Host, STAND_INS, Scene};
-use crate::images::REFERENCE;
 use crate::pause;
+use crate::recipe::{BACK, CHECK, ENDS, INSTALL, INSTALLS, Page};
 use anyhow::{Context, Result, ensure};
 use harness::process;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::process::Process;
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Shell, cmd};
 
 /// One row of the table.
 pub const NSPAWN: Host = Host {
@@ -24,6 +23,7 @@ pub const NSPAWN: Host = Host {
         "systemd-container",
         // systemd-container leaves open whose it is, and debootstrap then takes none.
         "dbus",
+        "procps",
         "skopeo",
         "umoci",
     ],
@@ -31,18 +31,21 @@ pub const NSPAWN: Host = Host {
     crates: &[],
     version: &[&["systemd-nspawn", "--version"]],
     stand_ins: STAND_INS,
-    checks: |scene| checks(scene, &Nspawn),
+    checks: |scene| {
+        let page = Page::of_host(scene.repository, "systemd-nspawn")?.replace("systemd-nspawn ", NSPAWN_HERE);
+        checks(scene, &page, "", 0)
+    },
 };
 /// One row of the table.
 pub const BUBBLEWRAP: Host = Host {
     name: "bubblewrap",
     title: "bubblewrap",
-    packages: &["bubblewrap", "skopeo", "umoci"],
+    packages: &["bubblewrap", "procps", "skopeo", "umoci"],
     absent_from: &[],
     crates: &[],
     version: &[&["bwrap", "--version"]],
     stand_ins: STAND_INS,
-    checks: |scene| checks(scene, &Bubblewrap),
+    checks: |scene| checks(scene, &Page::of_host(scene.repository, "bubblewrap")?, "", 0),
 };
 /// One row of the table.
 pub const LXC: Host = Host {
@@ -53,7 +56,7 @@ pub const LXC: Host = Host {
     crates: &[],
     version: &[&["lxc-start", "--version"]],
     stand_ins: STAND_INS,
-    checks: |scene| checks(scene, &Lxc),
+    checks: |scene| checks(scene, &Page::of_host(scene.repository, "lxc")?, " -- /pause", 65535),
 };
 
 const LOCKED: Check = Check {
@@ -62,138 +65,48 @@ const LOCKED: Check = Check {
 };
 const VERSION: Check = Check { name: "it says its version to -v", broken_by: &[] };
 
-/// The root file system.
-const ROOT: &str = "/tmp/image/rootfs";
+/// Without systemd there is nothing to register with.
+const NSPAWN_HERE: &str = "systemd-nspawn --quiet --register=no --keep-unit --timezone=off --resolv-conf=off ";
 
-/// A host of that kind.
-trait Kind {
-    /// Sets up what is neither the root file system nor a command line.
-    fn prepare(&self) -> Result<()>;
-
-    /// The command that runs another one in the root file system, in the foreground.
-    fn run<'a>(&self, shell: &'a Shell, command: &[&str]) -> Cmd<'a>;
-
-    /// Ends the container with SIGTERM, as one does it there.
-    fn stop(&self, shell: &Shell, host: Pid, program: Pid) -> Result<()>;
-}
-
-struct Nspawn;
-
-impl Kind for Nspawn {
-    fn prepare(&self) -> Result<()> {
-        // A tree without /usr is none for it, and what can't be written to needs all places to mount something on.
-        make_folders(&["dev", "proc", "run", "sys", "tmp", "usr"])
-    }
-
-    fn run<'a>(&self, shell: &'a Shell, command: &[&str]) -> Cmd<'a> {
-        // Without systemd there is nobody to register with.
-        let options = ["--quiet", "--register=no", "--keep-unit", "--timezone=off", "--resolv-conf=off"];
-        let locks = ["--read-only", "--drop-capability=all", "--no-new-privileges=yes"];
-        cmd!(shell, "systemd-nspawn {options...} {locks...} --kill-signal=SIGTERM --directory {ROOT} {command...}")
-    }
-
-    fn stop(&self, _: &Shell, host: Pid, _: Pid) -> Result<()> {
-        Ok(kill(host, Signal::SIGTERM)?)
-    }
-}
-
-struct Bubblewrap;
-
-impl Kind for Bubblewrap {
-    fn prepare(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn run<'a>(&self, shell: &'a Shell, command: &[&str]) -> Cmd<'a> {
-        let user = ["--unshare-user", "--uid", "65535", "--gid", "65535"];
-        cmd!(shell, "bwrap --unshare-all {user...} --as-pid-1 --cap-drop ALL --ro-bind {ROOT} / {command...}")
-    }
-
-    fn stop(&self, _: &Shell, _: Pid, program: Pid) -> Result<()> {
-        // It passes nothing on.
-        Ok(kill(program, Signal::SIGTERM)?)
-    }
-}
-
-struct Lxc;
-
-impl Kind for Lxc {
-    fn prepare(&self) -> Result<()> {
-        make_folders(&["dev", "proc", "sys"])?;
-        let configuration = format!(
-            "lxc.uts.name = pause
-lxc.rootfs.path = dir:{ROOT}
-lxc.rootfs.options = ro
-lxc.init.cmd = /pause
-lxc.init.uid = 65535
-lxc.init.gid = 65535
-lxc.signal.halt = SIGTERM
-lxc.cap.keep = none
-lxc.no_new_privs = 1
-lxc.net.0.type = empty
-lxc.console.path = none
-"
-        );
-        fs::create_dir_all("/var/lib/lxc/pause")?;
-        Ok(fs::write("/var/lib/lxc/pause/config", configuration)?)
-    }
-
-    fn run<'a>(&self, shell: &'a Shell, command: &[&str]) -> Cmd<'a> {
-        cmd!(shell, "lxc-start --foreground --name pause -- {command...}")
-    }
-
-    fn stop(&self, shell: &Shell, _: Pid, _: Pid) -> Result<()> {
-        let grace = GRACE.as_secs().to_string();
-        // It fails where the container does not end, which is for the checks to see.
-        command::succeeds(cmd!(shell, "lxc-stop --name pause --nokill --timeout {grace}"));
-        Ok(())
-    }
-}
-
-fn make_folders(names: &[&str]) -> Result<()> {
-    Ok(names.iter().try_for_each(|name| fs::create_dir(Path::new(ROOT).join(name)))?)
-}
-
-fn checks(scene: &mut Scene, host: &impl Kind) -> Result<()> {
+/// Runs what a page says. `program` comes before other arguments than the page's; `user` is the program's outside of a
+/// user namespace.
+fn checks(scene: &mut Scene, page: &Page, program: &str, user: u32) -> Result<()> {
     let shell = scene.shell;
     // Version 2 of cgroups alone: newer ones take no other, even where the machine mounts both.
     read(cmd!(shell, "mount -t cgroup2 cgroup2 /sys/fs/cgroup"))?;
-    unpack(shell, scene.archive, REFERENCE, "image")?;
-    host.prepare()?;
+    let failed = page.check_fails(shell);
+    page.apply(shell, INSTALL)?;
 
-    let (mut container, program) = start(shell, host, "terminated")?;
-    pause::wait_until_ready(program)?;
-    scene.check(&LOCKED, check_locked(program));
-    pause::check_reaping(scene, program, || {
-        let target = program.to_string();
+    let (mut container, pid) = start(shell, page, "interrupted")?;
+    pause::wait_until_ready(pid)?;
+    kill(Pid::from_raw(pid), Signal::SIGINT)?;
+    let status = container.wait()?;
+    scene.check(&INTERRUPT, (status == Some(0)).then_some(()).with_context(|| format!("it is {status:?}")));
+    let said = read(page.command(shell, &format!("{program} -v"))?);
+    scene.check(&VERSION, said.and_then(|said| pause::check_version(&said)));
+
+    let (mut container, pid) = start(shell, page, "terminated")?;
+    pause::wait_until_ready(pid)?;
+    scene.check(&INSTALLS, failed.and_then(|()| page.apply(shell, CHECK)).map(drop));
+    scene.check(&LOCKED, check_locked(pid, user));
+    pause::check_reaping(scene, pid, || {
+        let target = pid.to_string();
         // Another program in the same PID namespace. Its files are the machine's.
         read(cmd!(shell, "nsenter --target {target} --pid {MAKE_ORPHANS...}"))?;
         Ok(())
     })?;
     let begin = Instant::now();
-    host.stop(shell, Pid::from_raw(container.number()), Pid::from_raw(program))?;
+    let back = page.apply(shell, BACK);
     let status = container.wait()?;
     pause::check_stop(scene, begin.elapsed(), status, &container.log()?);
-    if status.is_none() {
-        kill(Pid::from_raw(program), Signal::SIGKILL)?;
-        container.wait()?;
-    }
-
-    let (mut container, program) = start(shell, host, "interrupted")?;
-    pause::wait_until_ready(program)?;
-    kill(Pid::from_raw(program), Signal::SIGINT)?;
-    let status = container.wait()?;
-    scene.check(&INTERRUPT, (status == Some(0)).then_some(()).with_context(|| format!("it is {status:?}")));
-
-    let said = read(host.run(shell, &["/pause", "-v"]));
-    scene.check(&VERSION, said.and_then(|said| pause::check_version(&said)));
+    scene.check(&ENDS, back.and_then(|_| page.check_fails(shell)));
     Ok(())
 }
 
-/// Starts the program. Returns the host's process, which ends with the program's exit status, and the number of the
+/// Runs the page's container. Returns the host's process, which ends with the program's exit status, and the number of the
 /// program's.
-fn start(shell: &Shell, host: &impl Kind, name: &'static str) -> Result<(Foreground, i32)> {
-    let container = Foreground::start(host.run(shell, &["/pause"]), name)?;
+fn start(shell: &Shell, page: &Page, name: &'static str) -> Result<(Foreground, i32)> {
+    let container = Foreground::start(page.command(shell, "")?, name)?;
     let program = || find(container.number());
     command::becomes_so(|| Ok(program().is_some()))?;
     let program = program().with_context(|| format!("it does not start: {}", container.log().unwrap_or_default()))?;
@@ -206,10 +119,11 @@ fn find(pid: i32) -> Option<i32> {
     process::children(pid).ok()?.into_iter().find_map(|child| if is_it(child) { Some(child) } else { find(child) })
 }
 
-fn check_locked(program: i32) -> Result<()> {
+fn check_locked(program: i32, user: u32) -> Result<()> {
     let process = Process::new(program)?;
     let status = process.status()?;
-    let privileges = status.capeff == 0 && status.capbnd == Some(0) && status.nonewprivs == Some(1);
+    let privileges =
+        status.euid == user && status.capeff == 0 && status.capbnd == Some(0) && status.nonewprivs == Some(1);
     ensure!(privileges, "its status is {status:?}");
     let mounts = process.mountinfo()?.0;
     let root = mounts.iter().find(|mount| mount.mount_point == Path::new("/")).context("it has no root")?;
