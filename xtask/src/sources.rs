@@ -25,12 +25,17 @@ pub fn list(repository: &Path) -> Result<Vec<PathBuf>> {
     Ok(list.split_terminator('\0').map(PathBuf::from).filter(|file| repository.join(file).exists()).collect())
 }
 
-/// What git says in a repository.
-///
-/// # Errors
-/// Where git refuses, with its own reason.
+/// Returns the output of git in a repository, whatever other one the environment names.
 pub fn git(repository: &Path, arguments: &[&str]) -> Result<String> {
-    let git = Command::new("git").current_dir(repository).args(arguments).output().context("can't start git")?;
+    let mut git = Command::new("git");
+    let is_kept =
+        |name: &str| ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"].contains(&name) || name.starts_with("GIT_TEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("GIT_") && !is_kept(name)) {
+            git.env_remove(name);
+        }
+    }
+    let git = git.current_dir(repository).args(arguments).output().context("can't start git")?;
     if !git.status.success() {
         let messages = String::from_utf8_lossy(&git.stderr);
         let reason = messages.lines().next().unwrap_or_default().trim_start_matches("fatal: ");

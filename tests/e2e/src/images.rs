@@ -3,11 +3,8 @@
 use crate::archive::{self, BARE};
 use anyhow::{Context, Result};
 use mutants::Mutant;
-use release::checkout::Checkout;
-use release::materials::Materials;
-use release::provenance::Parameters;
-use release::{BILL, PROVENANCE, bill, provenance, referrers};
-use std::fs;
+use release::Source;
+use release::provenance::RELEASER;
 use std::path::{Path, PathBuf};
 use xshell::Shell;
 use xtask::build::{self, Binary};
@@ -89,20 +86,11 @@ fn pack(shell: &Shell, name: &str, binaries: &[Binary]) -> Result<PathBuf> {
     Ok(path.join("pause.oci.tar"))
 }
 
-/// Writes the image with bill and provenance of these sources, tagged or not.
+/// Writes a release of these sources, tagged or not.
 fn write_released(shell: &Shell, path: &Path, binaries: &[Binary]) -> Result<()> {
-    let contents = Contents::named(REFERENCE);
+    let source = Source::of(&shell.current_dir())?;
+    let (files, _) = release::files(shell, binaries, &Contents::named(REFERENCE), &source, RELEASER)?;
     let mut staged = Staged::new(path)?;
-    image::pack(binaries, &contents)?.stage(&mut staged)?;
-    staged.commit()?;
-    let layout = path.join(LAYOUT);
-    let index = referrers::index(&layout)?;
-    let materials = Materials::gather(shell, binaries)?;
-    let bill = bill::write(binaries, &materials, &index)?;
-    let parameters = Parameters { contents: &contents, builder: provenance::RELEASER };
-    let provenance = provenance::write(&parameters, &Checkout::read(shell)?, &materials, &index, &[])?;
-    fs::write(path.join(BILL), &bill)?;
-    fs::write(path.join(PROVENANCE), &provenance)?;
-    let attached = [(BILL, bill::MEDIA_TYPE, bill), (PROVENANCE, provenance::MEDIA_TYPE, provenance)];
-    referrers::attach(&layout, &index, &attached)
+    release::stage(&files, &mut staged);
+    staged.commit()
 }

@@ -1,154 +1,150 @@
-//! `cargo xtask release`: all that is published of a version, in `dist/release`, made from its tag.
+//! `cargo xtask release`: everything that is published of a version, in `dist/release`, built from its tag.
 //!
 //! The same tag gives the same bytes: nothing here takes a time, a path or a name from the machine.
 
-pub mod bill;
-pub mod checkout;
-pub mod checks;
-pub mod json;
-pub mod materials;
+mod materials;
+mod preflight;
 pub mod provenance;
-pub mod referrers;
+mod referrers;
+pub mod sbom;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use materials::Materials;
-use provenance::Parameters;
-use std::fs;
-use std::path::Path;
+use oci_spec::image::{Descriptor, ImageIndex};
+pub use preflight::Source;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use xshell::Shell;
+use xtask::build::{self, Binary};
 use xtask::digest::sha256;
-use xtask::image::{self, ContentsArguments};
+use xtask::image::{self, Contents, ContentsArguments};
 use xtask::output::Staged;
 use xtask::platform::PLATFORMS;
-use xtask::{build, say};
+use xtask::seccomp::{self, Profile};
+use xtask::{digests, say};
 
-/// Make a release of the tag v<version> into dist/release: the image, an archive for each platform, the binaries,
-/// SHA256SUMS, a bill of materials, and provenance
+/// Build a release from the tag v<version> into dist/release: the image, an archive of each platform, the binaries,
+/// SHA256SUMS, an SBOM and provenance
 ///
-/// All platforms, and all or nothing. The checkout has to be of the tag, without a change, and CHANGELOG.md has to
-/// say when the version was released.
+/// The work tree has to be the tagged commit, without changes, and CHANGELOG.md has to have the date of the version.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     contents: ContentsArguments,
-    /// Who says that the release was built so: the builder's identity in the provenance
+    /// Identity of the builder, for the provenance
     #[arg(long, value_name = "URI", value_parser = provenance::parse_builder, default_value = provenance::RELEASER)]
     builder: String,
 }
 
-/// The version that this makes a release of.
+/// The version that is released.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The bill of materials, in the folder of the release.
-pub const BILL: &str = "pause.cdx.json";
+/// File name of the SBOM.
+pub const SBOM: &str = "pause.cdx.json";
 
-/// The provenance, in the folder of the release.
+/// File name of the provenance.
 pub const PROVENANCE: &str = "pause.intoto.json";
 
-/// The digests of all other files, in the folder of the release.
+/// File name of the notice that has to accompany every copy of the program.
+pub const NOTICE: &str = "LICENSE-syscalls";
+
+/// File name of the digests of all other files.
 pub const SUMS: &str = "SHA256SUMS";
 
-/// The image as a folder, in the folder of the release.
-const LAYOUT: &str = "pause.oci";
+/// Directory of the image, and the beginning of its files' paths.
+const LAYOUT: &str = "pause.oci/";
+
+/// Files by their paths.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Runs the command.
-///
-/// # Errors
-/// Where the sources are not those of a release, or something can't be built or written.
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let (checkout, compilers) = checks::pass(shell)?;
-    let mut release = Staged::new(shell.current_dir().join("dist/release"))?;
-    let temporary = tempfile::tempdir()?;
-    let new = temporary.path();
+    let mut staged = Staged::new(shell.current_dir().join("dist/release"))?;
     let contents = arguments.contents.contents()?;
-    let binaries = build::build_by(shell, &PLATFORMS.iter().collect::<Vec<_>>(), &compilers)?;
-    let packed = image::pack(&binaries, &contents)?;
-    let materials = Materials::gather(shell, &binaries)?;
-    ensure!(checkout::Checkout::read(shell)? == checkout, "the sources changed while they were built");
+    let (source, export, compilers) = preflight::run(shell)?;
+    let shell = Shell::new()?;
+    shell.change_dir(export.path());
+    let binaries = build::build_by(&shell, &PLATFORMS.iter().collect::<Vec<_>>(), &compilers)?;
+    check(&shell, &binaries)?;
+    let (files, index) = files(&shell, &binaries, &contents, &source, &arguments.builder)?;
 
-    let mut staged = Staged::new(new)?;
-    image::stage(&mut staged, &binaries, packed, &contents, true)?;
+    stage(&files, &mut staged);
     staged.commit()?;
-    flatten(new)?;
-    copy_licenses(shell, new)?;
-    let layout = new.join(LAYOUT);
-    let index = referrers::index(&layout)?;
-
-    let bill = bill::write(&binaries, &materials, &index)?;
-    fs::write(new.join(BILL), &bill)?;
-    let parameters = Parameters { contents: &contents, builder: &arguments.builder };
-    let provenance = provenance::write(&parameters, &checkout, &materials, &index, &files(new)?)?;
-    fs::write(new.join(PROVENANCE), &provenance)?;
-    let attached = [(BILL, bill::MEDIA_TYPE, bill), (PROVENANCE, provenance::MEDIA_TYPE, provenance)];
-    referrers::attach(&layout, &index, &attached)?;
-
-    let files = files(new)?;
-    let sums: String = files.iter().map(|(name, content)| format!("{}  {name}\n", sha256(content))).collect();
-    let prefix = format!("{LAYOUT}/");
-    let released = || files.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
-    release.layout(LAYOUT, released().filter_map(|(name, content)| Some((name.strip_prefix(&prefix)?, content))));
-    for (name, content) in released().filter(|(name, _)| !name.starts_with(&prefix)) {
-        let is_program = binaries.iter().any(|binary| binary.file_name() == name);
-        release.file(name, content, if is_program { 0o755 } else { 0o644 });
-    }
-    release.file(SUMS, sums, 0o644);
-    release.commit()?;
-
-    say!("In dist/release, {} files beside {SUMS}, and:", files.len());
+    say!("dist/release has {} files, and this image:", files.len());
     for reference in &contents.references {
         say!("  {reference}@{}", index.digest());
     }
     Ok(())
 }
 
-/// Moves files out of folders that only sort them. What one downloads of a release, one downloads file by file, and
-/// the digests should speak of the names that the files then have. The image is a folder by its nature.
-fn flatten(release: &Path) -> Result<()> {
-    for folder in fs::read_dir(release)? {
-        let folder = folder?;
-        if !folder.file_type()?.is_dir() || folder.file_name() == LAYOUT {
-            continue;
-        }
-        for file in fs::read_dir(folder.path())? {
-            let file = file?;
-            let target = release.join(file.file_name());
-            ensure!(!target.exists(), "two files of the release are called {:?}", file.file_name());
-            fs::rename(file.path(), target)?;
-        }
-        fs::remove_dir(folder.path())?;
-    }
-    Ok(())
+/// Fails if the usual image of these binaries is not the one that the tag was tested with.
+fn check(shell: &Shell, binaries: &[Binary]) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let (mut staged, usual) = (Staged::new(directory.path())?, Contents::usual());
+    let packed = image::pack(binaries, &usual)?;
+    let digest = packed.digest().to_owned();
+    image::stage(&mut staged, binaries, packed, &usual, true)?;
+    staged.commit()?;
+    digests::check(&shell.current_dir(), directory.path(), binaries, &digest, false)
 }
 
-/// Copies the licences. That of one crate has to come with every copy of the program.
-fn copy_licenses(shell: &Shell, release: &Path) -> Result<()> {
+/// Makes the files of a release of these binaries, from the source in the shell's directory. Returns them with the
+/// image's index.
+pub fn files(
+    shell: &Shell,
+    binaries: &[Binary],
+    contents: &Contents,
+    source: &Source,
+    builder: &str,
+) -> Result<(Files, Descriptor)> {
+    let packed = image::pack(binaries, contents)?;
+    let mut layout: Files = packed.files().map(|(path, content)| (path.into(), content.into())).collect();
+    let list = ImageIndex::from_reader(layout["index.json"].as_slice())?;
+    let index = list.manifests().first().context("index.json lists the image")?;
+    // Without a name.
+    let index = Descriptor::new(index.media_type().clone(), index.size(), index.digest().clone());
+
+    let mut files: Files = binaries.iter().map(|binary| (binary.file_name(), binary.content.clone())).collect();
+    for (path, archive) in image::air_gap(binaries, contents)? {
+        // People download single files, which have no directory.
+        files.insert(path.rsplit('/').next().unwrap_or_default().into(), archive);
+    }
+    files.insert("pause.oci.tar".into(), packed.archive()?);
+    files.insert(seccomp::FILE.into(), Profile::of_the_program().to_json()?);
     for path in shell.read_dir(".")? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with("LICENSE-") {
-            fs::copy(&path, release.join(&*name))?;
+            files.insert(name.into(), shell.read_binary_file(&path)?);
         }
     }
-    Ok(())
+    let materials = Materials::gather(shell, binaries)?;
+    files.insert(SBOM.into(), sbom::write(binaries, &materials, &index)?);
+    let provenance = provenance::write(contents, builder, source, &materials, &index, &files)?;
+    files.insert(PROVENANCE.into(), provenance);
+    for (name, media_type) in [(SBOM, sbom::MEDIA_TYPE), (PROVENANCE, provenance::MEDIA_TYPE), (NOTICE, "text/plain")] {
+        referrers::attach(&mut layout, &index, name, media_type, &files[name])?;
+    }
+    files.extend(layout.into_iter().map(|(path, content)| (format!("{LAYOUT}{path}"), content)));
+    let sums: String = files.iter().map(|(name, content)| format!("{}  {name}\n", sha256(content))).collect();
+    files.insert(SUMS.into(), sums.into());
+    Ok((files, index))
 }
 
-/// All files of a folder and what they hold, in the order of their names: paths from there, with slashes.
-///
-/// # Errors
-/// Where one can't be read.
-pub fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
-    fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
-        for entry in fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))? {
-            let entry = entry?;
-            let name = entry.file_name().into_string().ok().context("a file's name is not UTF-8")?;
-            match entry.file_type()?.is_dir() {
-                true => collect(&entry.path(), &format!("{prefix}{name}/"), files)?,
-                false => files.push((format!("{prefix}{name}"), fs::read(entry.path())?)),
-            }
-        }
-        Ok(())
+/// Stages the files of a release.
+pub fn stage(files: &Files, staged: &mut Staged) {
+    let (layout, rest): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.starts_with(LAYOUT));
+    staged.layout(LAYOUT, layout.iter().map(|(name, content)| (&name[LAYOUT.len()..], content.as_slice())));
+    for (name, content) in rest {
+        let is_program = name.starts_with("pause-") && !name.contains('.');
+        staged.file(name, content.clone(), if is_program { 0o755 } else { 0o644 });
     }
-    let mut all = Vec::new();
-    collect(folder, "", &mut all)?;
-    all.sort();
-    Ok(all)
+}
+
+/// JSON for readers. The keys are sorted: some maps have another order each time.
+fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut value = serde_json::to_value(value)?;
+    value.sort_all_objects();
+    let mut text = serde_json::to_vec_pretty(&value)?;
+    text.push(b'\n');
+    Ok(text)
 }

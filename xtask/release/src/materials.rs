@@ -1,9 +1,8 @@
-//! What the program and its release are made of: crates and compilers.
+//! The crates and compilers of a release.
 
 use anyhow::{Context, Result};
 use cargo_lock::Lockfile;
 use cargo_metadata::{DependencyKind, MetadataCommand};
-use rustc_version::VersionMeta;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use xshell::{Shell, cmd};
@@ -12,13 +11,13 @@ use xtask::compiler::{Compiler, Toolchain};
 use xtask::digest::sha256;
 use xtask::platform::{PLATFORMS, Platform};
 
-/// All of it.
+/// All of them.
 pub struct Materials {
-    /// The crates that are linked into the program, with their licences.
-    pub crates: Vec<Crate>,
-    /// All crates that had a part in the release: those, and what the release is made with.
-    pub used: Vec<Crate>,
-    /// The compilers.
+    /// The crates that are linked into the program.
+    pub linked: BTreeSet<Crate>,
+    /// The crates that took part: those, and the dependencies of this command.
+    pub used: BTreeSet<Crate>,
+    /// The compilers of the program.
     pub compilers: Vec<Rustc>,
 }
 
@@ -29,97 +28,86 @@ pub struct Crate {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// The SHA-256 digest of its archive, as `Cargo.lock` has it, in hexadecimal.
+    /// The SHA-256 digest of its archive in `Cargo.lock`, in hexadecimal.
     pub checksum: Option<String>,
-    /// Its licence, where it is known.
+    /// Its licence.
     pub license: Option<String>,
 }
 
-/// A compiler that built a part of the release, with the `core` that it used.
+/// A compiler, with the `core` that it used.
 pub struct Rustc {
     /// Which one.
     pub compiler: Compiler,
-    /// What it says of itself.
-    pub version: VersionMeta,
-    /// What it built for.
+    /// Its version.
+    pub version: String,
+    /// The commit that it was built from.
+    pub commit: Option<String>,
+    /// The platforms that it built for.
     pub platforms: Vec<&'static Platform>,
     /// The compiled `core` that came with it: names of files and their digests.
     pub core: Vec<(String, String)>,
+    /// Debian's packages of it, with their versions.
+    pub packages: Vec<String>,
 }
 
 impl Materials {
     /// Asks cargo and the compilers.
-    ///
-    /// # Errors
-    /// Where one does not answer.
     pub fn gather(shell: &Shell, binaries: &[Binary]) -> Result<Self> {
-        let lock = Lockfile::load(shell.current_dir().join("Cargo.lock"))?;
-        let crates = linked(shell, &lock)?;
-        let mut used: BTreeSet<_> = closure(&lock, env!("CARGO_PKG_NAME"));
-        used.extend(crates.iter().cloned().map(|linked| Crate { license: None, ..linked }));
-        Ok(Self { crates, used: used.into_iter().collect(), compilers: compilers(shell, binaries)? })
+        let targets: BTreeSet<_> = PLATFORMS.iter().map(|platform| platform.target).collect();
+        let linked = dependencies(shell, "pause", targets, &[DependencyKind::Normal])?;
+        let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
+        let mut used = dependencies(
+            shell,
+            env!("CARGO_PKG_NAME"),
+            [host.as_str()],
+            &[DependencyKind::Normal, DependencyKind::Build],
+        )?;
+        used.extend(linked.iter().cloned());
+        Ok(Self { linked, used, compilers: compilers(shell, binaries)? })
     }
 }
 
 impl Rustc {
-    /// What one calls it: whose it is, and its version.
+    /// Its name for readers.
     pub fn name(&self) -> String {
-        format!("{} rustc {}", self.compiler, self.version.semver)
+        format!("{} rustc {}", self.compiler, self.version)
     }
 }
 
-/// The crates that are linked into the program.
-fn linked(shell: &Shell, lock: &Lockfile) -> Result<Vec<Crate>> {
-    let targets: BTreeSet<_> = PLATFORMS.iter().map(|platform| platform.target).collect();
+/// The crates from registries that a package of this repository depends on, directly and indirectly, on these targets.
+fn dependencies<'a>(
+    shell: &Shell,
+    package: &str,
+    targets: impl IntoIterator<Item = &'a str>,
+    kinds: &[DependencyKind],
+) -> Result<BTreeSet<Crate>> {
+    let lock = Lockfile::load(shell.current_dir().join("Cargo.lock"))?;
     let mut options = vec!["--locked".to_string()];
     options.extend(targets.into_iter().map(|target| format!("--filter-platform={target}")));
     let mut command = MetadataCommand::new();
     let metadata = command.manifest_path(shell.current_dir().join("Cargo.toml")).other_options(options).exec()?;
-    let program = metadata.root_package().context("the repository's root is the program's package")?;
-    let graph = metadata.resolve.as_ref().context("cargo resolves what packages depend on")?;
+    let graph = metadata.resolve.as_ref().context("cargo resolves dependencies")?;
+    let package = metadata.workspace_packages().into_iter().find(|one| one.name.as_str() == package);
+    let package = &package.context("a package of this repository")?.id;
 
-    let (mut found, mut next) = (BTreeSet::new(), vec![&program.id]);
+    let (mut found, mut next) = (BTreeSet::from([package]), vec![package]);
     while let Some(package) = next.pop() {
         let node = graph.nodes.iter().find(|node| node.id == *package).context("each package is in the graph")?;
         for dependency in &node.deps {
-            let is_linked = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
-            if is_linked && found.insert(&dependency.pkg) {
+            let is_needed = dependency.dep_kinds.iter().any(|kind| kinds.contains(&kind.kind));
+            if is_needed && found.insert(&dependency.pkg) {
                 next.push(&dependency.pkg);
             }
         }
     }
-    let mut crates = Vec::new();
-    for package in found.into_iter().map(|id| &metadata[id]) {
-        let (name, version) = (package.name.to_string(), package.version.to_string());
-        let locked =
-            lock.packages.iter().find(|locked| locked.name.as_str() == name && locked.version == package.version);
+    let packages = found.into_iter().map(|id| &metadata[id]).filter(|package| package.source.is_some());
+    let crates = packages.map(|package| {
+        let (name, version) = (package.name.to_string(), &package.version);
+        let locked = lock.packages.iter().find(|locked| locked.name.as_str() == name && locked.version == *version);
         let checksum = locked.and_then(|locked| locked.checksum.as_ref()).map(ToString::to_string);
-        crates.push(Crate { name, version, checksum, license: package.license.clone() });
-    }
-    crates.sort();
-    Ok(crates)
-}
-
-/// The crates that this package is made of, itself and those of this repository apart: they are the source.
-fn closure(lock: &Lockfile, package: &str) -> BTreeSet<Crate> {
-    let (mut seen, mut crates) = (BTreeSet::new(), BTreeSet::new());
-    let mut next: Vec<_> = lock.packages.iter().filter(|locked| locked.name.as_str() == package).collect();
-    while let Some(locked) = next.pop() {
-        if !seen.insert((&locked.name, &locked.version)) {
-            continue;
-        }
-        if locked.source.is_some() {
-            crates.insert(Crate {
-                name: locked.name.to_string(),
-                version: locked.version.to_string(),
-                checksum: locked.checksum.as_ref().map(ToString::to_string),
-                license: None,
-            });
-        }
-        let is_needed = |other: &&cargo_lock::Package| locked.dependencies.iter().any(|needed| needed.matches(other));
-        next.extend(lock.packages.iter().filter(is_needed));
-    }
-    crates
+        Crate { name, version: version.to_string(), checksum, license: package.license.clone() }
+    });
+    Ok(crates.collect())
 }
 
 /// The compilers of these binaries.
@@ -128,10 +116,7 @@ fn compilers(shell: &Shell, binaries: &[Binary]) -> Result<Vec<Rustc>> {
     for Binary { platform, compiler, .. } in binaries {
         let name = compiler.to_string();
         if !all.contains_key(&name) {
-            let rustc = Toolchain::of(shell, *compiler)?.rustc;
-            let version = rustc_version::version_meta_for(&cmd!(shell, "{rustc} -vV").quiet().read()?)?;
-            let rustc = Rustc { compiler: *compiler, version, platforms: Vec::new(), core: Vec::new() };
-            all.insert(name.clone(), rustc);
+            all.insert(name.clone(), ask(shell, *compiler)?);
         }
         all.get_mut(&name).context("it is there now")?.platforms.push(platform);
     }
@@ -146,4 +131,21 @@ fn compilers(shell: &Shell, binaries: &[Binary]) -> Result<Vec<Rustc>> {
         }
     }
     Ok(all)
+}
+
+/// Asks a compiler for its version, and dpkg for its packages.
+fn ask(shell: &Shell, compiler: Compiler) -> Result<Rustc> {
+    let rustc = Toolchain::of(shell, compiler)?.rustc;
+    let text = cmd!(shell, "{rustc} -vV").quiet().read()?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(String::from);
+    let mut packages = Vec::new();
+    if compiler == Compiler::Debian {
+        let format = "--showformat=${Package} ${Version}\\n";
+        let list = cmd!(shell, "dpkg-query --show {format} rustc-web rust-web-src lld-22").quiet().read()?;
+        packages.extend(list.lines().map(String::from));
+    }
+    let version = field("release: ").context("a compiler has a version")?;
+    // A package may have been built without git.
+    let commit = field("commit-hash: ").filter(|commit| commit != "unknown");
+    Ok(Rustc { compiler, version, commit, platforms: Vec::new(), core: Vec::new(), packages })
 }

@@ -1,12 +1,12 @@
-//! The provenance: what was made, from what, and how, as SLSA provenance v1 in an in-toto statement.
+//! The provenance, as SLSA provenance v1 in an in-toto statement.
 
-use crate::bill::RUST;
-use crate::checkout::{self, Checkout};
 use crate::materials::{Crate, Materials};
-use crate::{VERSION, json};
+use crate::preflight::{Source, tag};
+use crate::sbom::RUST;
+use crate::{Files, VERSION, json};
 use anyhow::{Result, bail};
 use oci_spec::image::Descriptor;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json as object};
 use std::collections::BTreeMap;
 use xtask::digest::sha256;
 use xtask::image::Contents;
@@ -14,24 +14,13 @@ use xtask::image::Contents;
 /// Its media type.
 pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
 
-/// The builder, unless `--builder` names another one: whoever signs the release, on a machine of theirs.
+/// The default builder: the person who signs the release, on a machine of theirs.
 pub const RELEASER: &str = "urn:pause:builder:releaser";
 
-/// What the parameters mean: docs/release.md describes it.
+/// docs/release.md describes its parameters.
 const BUILD_TYPE: &str = "urn:pause:build:release:v1";
 
-/// What the releaser chose.
-pub struct Parameters<'a> {
-    /// What the image is made of, beside the binaries.
-    pub contents: &'a Contents,
-    /// Who says so: the builder's URI.
-    pub builder: &'a str,
-}
-
-/// What `--builder` accepts.
-///
-/// # Errors
-/// Where it is no URI.
+/// Parses `--builder`.
 pub fn parse_builder(text: &str) -> Result<String> {
     let is_scheme = |scheme: &str| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -47,28 +36,25 @@ pub fn parse_builder(text: &str) -> Result<String> {
     }
 }
 
-/// The provenance of these files, and of the image that has this index.
-///
-/// # Errors
-/// Where it can't be written as JSON.
+/// Writes the provenance of these files and of the image that has this index.
 pub fn write(
-    parameters: &Parameters,
-    checkout: &Checkout,
+    contents: &Contents,
+    builder: &str,
+    source: &Source,
     materials: &Materials,
     index: &Descriptor,
-    files: &[(String, Vec<u8>)],
+    files: &Files,
 ) -> Result<Vec<u8>> {
-    let Contents { references, annotations, links, user } = parameters.contents;
-    let image = references.iter().map(|name| json!({ "name": name, "digest": { "sha256": index.digest().digest() } }));
-    // The folder is the image, which is named already.
-    let files = files.iter().filter(|(name, _)| !name.contains('/'));
-    let files = files.map(|(name, content)| json!({ "name": name, "digest": { "sha256": sha256(content) } }));
+    let Contents { references, annotations, links, user } = contents;
+    let image =
+        references.iter().map(|name| object!({ "name": name, "digest": { "sha256": index.digest().digest() } }));
+    let files = files.iter().map(|(name, content)| object!({ "name": name, "digest": { "sha256": sha256(content) } }));
     let subjects: Vec<_> = image.chain(files).collect();
 
-    let mut dependencies = vec![source(checkout)];
+    let mut dependencies = vec![described(source)];
     dependencies.extend(compilers(materials));
     dependencies.extend(materials.used.iter().map(registered));
-    let statement = json!({
+    let statement = object!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subjects,
         "predicateType": "https://slsa.dev/provenance/v1",
@@ -85,32 +71,33 @@ pub fn write(
                 },
                 "resolvedDependencies": dependencies,
             },
-            "runDetails": { "builder": { "id": parameters.builder } },
+            "runDetails": { "builder": { "id": builder } },
         },
     });
-    json::sorted(&statement)
+    json(&statement)
 }
 
-/// The sources, as a resource descriptor.
-fn source(Checkout { commit, origin, .. }: &Checkout) -> Value {
-    let mut descriptor = Map::from_iter([("digest".into(), json!({ "gitCommit": commit }))]);
+/// The source as a resource descriptor.
+fn described(Source { commit, origin }: &Source) -> Value {
+    let mut descriptor = Map::from_iter([("digest".into(), object!({ "gitCommit": commit }))]);
     match origin {
-        Some(origin) => descriptor.insert("uri".into(), format!("{origin}@refs/tags/{}", checkout::tag()).into()),
+        Some(origin) => descriptor.insert("uri".into(), format!("{origin}@refs/tags/{}", tag()).into()),
         None => descriptor.insert("name".into(), "pause".into()),
     };
     descriptor.into()
 }
 
+/// The compilers as resource descriptors.
 fn compilers(materials: &Materials) -> impl Iterator<Item = Value> {
     materials.compilers.iter().map(|rustc| {
         let platforms: Vec<_> = rustc.platforms.iter().map(|platform| platform.name).collect();
-        let mut descriptor = json!({
+        let mut descriptor = object!({
             "name": rustc.name(),
             "uri": format!("git+{RUST}"),
-            "annotations": { "platforms": platforms },
+            "annotations": { "platforms": platforms, "packages": rustc.packages },
         });
-        if let Some(commit) = &rustc.version.commit_hash {
-            descriptor["digest"] = json!({ "gitCommit": commit });
+        if let Some(commit) = &rustc.commit {
+            descriptor["digest"] = object!({ "gitCommit": commit });
         }
         descriptor
     })
@@ -118,9 +105,9 @@ fn compilers(materials: &Materials) -> impl Iterator<Item = Value> {
 
 /// A crate, as a resource descriptor.
 fn registered(Crate { name, version, checksum, .. }: &Crate) -> Value {
-    let mut descriptor = json!({ "uri": format!("pkg:cargo/{name}@{version}") });
+    let mut descriptor = object!({ "uri": format!("pkg:cargo/{name}@{version}") });
     if let Some(checksum) = checksum {
-        descriptor["digest"] = json!({ "sha256": checksum });
+        descriptor["digest"] = object!({ "sha256": checksum });
     }
     descriptor
 }

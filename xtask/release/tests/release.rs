@@ -1,10 +1,10 @@
-//! `cargo xtask release` in copies of the sources, each a git repository of its own with a tag of its own, in a
-//! folder whose name no shell likes.
+//! `cargo xtask release` in copies of the source, each a git repository with a tag, in a directory whose name no shell
+//! likes.
 
 use cyclonedx_bom::models::bom::SpecVersion;
 use cyclonedx_bom::prelude::{Bom, Validate};
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
-use release::{BILL, PROVENANCE, SUMS, VERSION, files};
+use release::{Files, NOTICE, PROVENANCE, SBOM, SUMS, VERSION};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use xtask::image::{LICENSES, air_gap_archive};
 use xtask::platform::{self, PLATFORMS};
 use xtask::sources;
 
-/// Where a copy of the sources says that it comes from. The user and the password are nobody else's business.
+/// The origin of a copy. User and password are secret.
 const ORIGIN: &str = "https://me:secret@git.example/pause.git";
 
 /// A copy of the sources.
@@ -34,9 +34,9 @@ impl Copy {
             let end = section + text[section..].find('\n').unwrap();
             text.replace_range(section..end, &format!("## {VERSION} - 2030-12-31"));
         });
-        // What is built once is built for all copies, but for the program: its sources are newer each time.
+        // The toolchain is installed once, and `core` built once.
         #[cfg(unix)]
-        std::os::unix::fs::symlink(env!("CARGO_TARGET_TMPDIR"), copy.path("target")).unwrap();
+        std::os::unix::fs::symlink(checkout().join("target"), copy.path("target")).unwrap();
         copy.git(&["init", "--quiet"]);
         copy.git(&["remote", "add", "origin", ORIGIN]);
         copy.commit();
@@ -80,29 +80,36 @@ impl Copy {
     }
 
     /// Releases, which has to work. Returns what was written.
-    fn released(&self) -> Vec<(String, Vec<u8>)> {
+    fn released(&self) -> Files {
         let output = self.release();
         assert!(output.status.success(), "{output:?}");
-        files(&self.path("dist/release")).unwrap()
+        self.written()
     }
 
-    /// Releases, which has to be refused. Returns why.
-    fn refused(&self) -> String {
-        self.refuses(self.release())
+    /// The files of the release.
+    fn written(&self) -> Files {
+        let directory = self.path("dist/release");
+        let files = sources::list(&directory).unwrap().into_iter();
+        files.map(|path| (path.display().to_string(), fs::read(directory.join(path)).unwrap())).collect()
     }
 
-    /// Why nothing was released.
-    fn refuses(&self, output: Output) -> String {
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert_eq!(output.stdout, b"");
-        let entries: Vec<_> = fs::read_dir(self.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        let left: Vec<_> = entries.iter().filter(|name| name.to_string_lossy().contains("dist")).collect();
-        assert!(left.is_empty(), "something is left over: {left:?}");
+    /// Releases, which has to be refused for these reasons before any work.
+    fn refuses(&self, reasons: &[&str]) {
+        self.refuses_with(&[], reasons);
+    }
+
+    /// The same with other variables in the environment.
+    fn refuses_with(&self, variables: &[(&str, &str)], reasons: &[&str]) {
+        let output = self.command().envs(variables.iter().copied()).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
-        let (_, reason) = errors.split_once("error: ").expect("a reason");
-        assert!(!reason.contains("error: "), "{errors}");
-        // A long one has two lines.
-        reason.trim_end().replace('\n', " ")
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert_eq!(output.stdout, b"");
+        assert!(!self.path("dist").exists(), "something is left over");
+        let (_, complaints) = errors.split_once(&format!("error: can't release {VERSION}:\n")).expect(&errors);
+        let complaints: Vec<_> = complaints.lines().map(str::trim).collect();
+        let is_same = complaints.len() == reasons.len()
+            && complaints.iter().zip(reasons).all(|(complaint, reason)| complaint.starts_with(reason));
+        assert!(is_same, "{complaints:#?}, not {reasons:#?}");
     }
 }
 
@@ -115,16 +122,15 @@ fn tag() -> String {
     format!("v{VERSION}")
 }
 
-fn find<'a>(release: &'a [(String, Vec<u8>)], name: &str) -> &'a [u8] {
-    let found = release.iter().find(|(other, _)| other == name);
-    &found.unwrap_or_else(|| panic!("{name} is missing")).1
+fn find<'a>(release: &'a Files, name: &str) -> &'a [u8] {
+    release.get(name).unwrap_or_else(|| panic!("{name} is missing"))
 }
 
-fn json(release: &[(String, Vec<u8>)], name: &str) -> Value {
+fn json(release: &Files, name: &str) -> Value {
     serde_json::from_slice(find(release, name)).unwrap()
 }
 
-fn blob<'a>(release: &'a [(String, Vec<u8>)], descriptor: &Descriptor) -> &'a [u8] {
+fn blob<'a>(release: &'a Files, descriptor: &Descriptor) -> &'a [u8] {
     let content = find(release, &format!("pause.oci/blobs/sha256/{}", descriptor.digest().digest()));
     assert_eq!(sha256(content), descriptor.digest().digest());
     assert_eq!(content.len() as u64, descriptor.size());
@@ -132,7 +138,7 @@ fn blob<'a>(release: &'a [(String, Vec<u8>)], descriptor: &Descriptor) -> &'a [u
 }
 
 /// The lists of the image's folder: the names of the image, and its referrers.
-fn lists(release: &[(String, Vec<u8>)]) -> (Vec<Descriptor>, Vec<Descriptor>) {
+fn lists(release: &Files) -> (Vec<Descriptor>, Vec<Descriptor>) {
     let list = ImageIndex::from_reader(find(release, "pause.oci/index.json")).unwrap();
     list.manifests().iter().cloned().partition(|descriptor| descriptor.artifact_type().is_none())
 }
@@ -156,7 +162,7 @@ fn the_same_tag_gives_the_same_release_and_all_or_nothing_of_it() {
     there.git(&["tag", "--annotate", "--message", "Released", &tag()]);
     let again = there.released();
     let differ: Vec<_> =
-        release.iter().zip(&again).filter(|(one, other)| one != other).map(|(one, _)| &one.0).collect();
+        release.iter().zip(&again).filter(|(one, other)| one != other).map(|((name, _), _)| name).collect();
     assert!(differ.is_empty() && release.len() == again.len(), "{differ:?}");
 
     // A platform that can't be built, and what was released before.
@@ -169,14 +175,25 @@ fn the_same_tag_gives_the_same_release_and_all_or_nothing_of_it() {
         String::from_utf8_lossy(&output.stderr).contains("error: can't build linux/amd64: no such machine"),
         "{output:?}"
     );
-    assert!(files(&there.path("dist/release")).unwrap() == again, "the former release is another one");
+    assert!(there.written() == again, "the former release is another one");
     fs::remove_dir_all(there.path("dist")).unwrap();
-    assert_eq!(there.release().status.code(), Some(1));
-    assert!(!there.path("dist").exists() && !there.path(".dist.new").exists(), "something is left over");
+
+    // A program that is not the tested one.
+    there.git(&["revert", "--no-edit", "HEAD"]);
+    there.edit("tests/image/digests.txt", |text| {
+        let digest = text.lines().find_map(|line| line.strip_prefix("linux/s390x")).unwrap().trim().to_owned();
+        *text = text.replace(&digest, &"0".repeat(64));
+    });
+    there.commit();
+    there.git(&["tag", "--force", &tag()]);
+    let output = there.release();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && errors.contains("error: linux/s390x (toolchain: "), "{errors}");
+    assert!(!there.path("dist").exists(), "something is left over");
 }
 
-fn has_everything(release: &[(String, Vec<u8>)]) {
-    for name in [BILL, PROVENANCE, SUMS, "LICENSE-syscalls", "pause.oci.tar", "pause.oci/oci-layout"] {
+fn has_everything(release: &Files) {
+    for name in [SBOM, PROVENANCE, SUMS, NOTICE, "pause.oci.tar", "pause.oci/oci-layout"] {
         find(release, name);
     }
     for platform in PLATFORMS {
@@ -190,11 +207,11 @@ fn sums_are_right(copy: &Copy) {
     let output = sums.args(["--check", "--strict", SUMS]).current_dir(copy.path("dist/release")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let listed = String::from_utf8(output.stdout).unwrap().lines().count();
-    assert_eq!(listed + 1, files(&copy.path("dist/release")).unwrap().len());
+    assert_eq!(listed + 1, copy.written().len());
 }
 
 /// What the program says, the crate's version, the image's annotation, the tag, and the changelog.
-fn versions_agree(copy: &Copy, release: &[(String, Vec<u8>)]) {
+fn versions_agree(copy: &Copy, release: &Files) {
     let manifest = fs::read_to_string(copy.path("Cargo.toml")).unwrap();
     assert!(manifest.contains(&format!("\nversion = \"{VERSION}\"\n")), "the crate's version");
     let changelog = fs::read_to_string(copy.path("CHANGELOG.md")).unwrap();
@@ -210,10 +227,10 @@ fn versions_agree(copy: &Copy, release: &[(String, Vec<u8>)]) {
     assert_eq!(String::from_utf8(said.stdout).unwrap(), format!("pause {VERSION}\n"), "the program");
 }
 
-fn bill_is_complete(release: &[(String, Vec<u8>)]) {
-    let bill = Bom::parse_from_json_v1_5(find(release, BILL)).unwrap();
+fn bill_is_complete(release: &Files) {
+    let bill = Bom::parse_from_json_v1_5(find(release, SBOM)).unwrap();
     assert!(bill.validate_version(SpecVersion::V1_5).passed());
-    let bill = json(release, BILL);
+    let bill = json(release, SBOM);
     assert_eq!(bill["metadata"]["component"]["version"], VERSION);
     let programs = bill["metadata"]["component"]["components"].as_array().unwrap();
     assert_eq!(programs.len(), PLATFORMS.len());
@@ -234,7 +251,7 @@ fn bill_is_complete(release: &[(String, Vec<u8>)]) {
     }
 }
 
-fn provenance_is_complete(release: &[(String, Vec<u8>)]) {
+fn provenance_is_complete(release: &Files) {
     let statement = json(release, PROVENANCE);
     assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
     assert_eq!(statement["predicateType"], "https://slsa.dev/provenance/v1");
@@ -247,7 +264,7 @@ fn provenance_is_complete(release: &[(String, Vec<u8>)]) {
         assert_eq!(subject["digest"]["sha256"], digest, "{subject}");
     }
     // The image, and each file but the provenance itself and the sums.
-    let files = release.iter().filter(|(name, _)| !name.contains('/')).count();
+    let files = release.keys().filter(|name| !name.contains('/')).count();
     assert_eq!(subjects.len(), 1 + files - 2);
     let materials = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
     let uris: Vec<_> = materials.as_array().unwrap().iter().map(|material| material["uri"].as_str().unwrap()).collect();
@@ -256,12 +273,23 @@ fn provenance_is_complete(release: &[(String, Vec<u8>)]) {
     for linked in ["pkg:cargo/syscalls@", "pkg:cargo/linux-raw-sys@", "pkg:cargo/zopfli@"] {
         assert!(uris.iter().any(|uri| uri.starts_with(linked)), "{linked}");
     }
+    for other in ["windows", "objc", "wasm", "libtest-mimic"] {
+        assert!(!uris.iter().any(|uri| uri.starts_with(&format!("pkg:cargo/{other}"))), "{other} took no part");
+    }
+    for material in materials
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["name"].as_str().is_some_and(|name| name.starts_with("Debian's")))
+    {
+        assert!(material["annotations"]["packages"][0].as_str().unwrap().contains("rust"), "{material}");
+    }
 }
 
-fn referrers_are_the_files(release: &[(String, Vec<u8>)]) {
+fn referrers_are_the_files(release: &Files) {
     let (names, referrers) = lists(release);
-    assert_eq!(referrers.len(), 2);
-    for (descriptor, name) in referrers.iter().zip([BILL, PROVENANCE]) {
+    assert_eq!(referrers.len(), 3);
+    for (descriptor, name) in referrers.iter().zip([SBOM, PROVENANCE, NOTICE]) {
         assert_eq!(descriptor.annotations(), &None, "it has no name");
         let manifest = ImageManifest::from_reader(blob(release, descriptor)).unwrap();
         assert_eq!(manifest.artifact_type(), descriptor.artifact_type());
@@ -279,7 +307,7 @@ fn referrers_are_the_files(release: &[(String, Vec<u8>)]) {
 }
 
 /// No path, no secret, and no time.
-fn says_nothing_of_the_machine(copy: &Copy, release: &[(String, Vec<u8>)]) {
+fn says_nothing_of_the_machine(copy: &Copy, release: &Files) {
     let home = std::env::home_dir().unwrap();
     let private =
         [copy.path("").display().to_string(), home.display().to_string(), "secret".into(), "timestamp".into()];
@@ -291,48 +319,58 @@ fn says_nothing_of_the_machine(copy: &Copy, release: &[(String, Vec<u8>)]) {
     }
 }
 
+/// Each copy is tagged, and then something is done to it.
 #[test]
-fn what_is_no_release_is_refused() {
+fn what_is_not_a_release_is_refused() {
     let copy = Copy::new();
-    let refusal = |reasons: &str| format!("there can be no release {VERSION}: {reasons}");
-    assert_eq!(copy.refused(), refusal(&format!("there is no tag v{VERSION}")));
+    copy.refuses(&[&format!("there is no tag v{VERSION}")]);
 
     copy.git(&["tag", "v77.0.0"]);
-    assert_eq!(copy.refused(), refusal("the commit's tag is v77.0.0, which is another version"));
+    copy.refuses(&["the commit's tag is v77.0.0, which is another version"]);
 
     copy.git(&["tag", &tag()]);
     copy.git(&["commit", "--quiet", "--allow-empty", "--message", "More"]);
-    let elsewhere = format!("the tag {0} is another commit's; `git switch --detach {0}` goes there", tag());
-    assert_eq!(copy.refused(), refusal(&elsewhere));
+    copy.refuses(&[&format!("the tag {0} is another commit's; run `git switch --detach {0}`", tag())]);
 
     copy.git(&["tag", "--force", &tag()]);
     fs::write(copy.path("src/new ü.rs"), "").unwrap();
-    let dirty = "the tree has changes that are not committed, in src/new ü.rs";
-    assert_eq!(copy.refused(), refusal(dirty));
-
-    copy.edit("README.md", |text| text.push('\n'));
-    copy.edit("CHANGELOG.md", |text| *text = text.replace("2030-12-31", "unreleased"));
-    let unreleased = format!("CHANGELOG.md does not say when {VERSION} was released (`## {VERSION} - 2030-12-31`)");
-    let both = format!("the tree has changes that are not committed, in CHANGELOG.md and 2 more; {unreleased}");
-    assert_eq!(copy.refused(), refusal(&both));
-
+    copy.refuses(&["the work tree has changes that are not committed, in src/new ü.rs"]);
+    // Not even if git is told to look elsewhere.
+    let other = Copy::new();
+    other.git(&["tag", &tag()]);
+    let [git, tree] = [".git", ""].map(|name| other.path(name).display().to_string());
+    for variables in [vec![("GIT_DIR", git.as_str()), ("GIT_WORK_TREE", &tree)], vec![("GIT_INDEX_FILE", "none")]] {
+        copy.refuses_with(&variables, &["the work tree has changes that are not committed, in src/new ü.rs"]);
+    }
     fs::remove_file(copy.path("src/new ü.rs")).unwrap();
+    copy.edit("src/main.rs", |text| text.push('\n'));
+    for hide in ["--assume-unchanged", "--skip-worktree"] {
+        copy.git(&["update-index", hide, "src/main.rs"]);
+        copy.refuses(&["src/main.rs is not that of the commit, but git lists no change"]);
+        copy.git(&["update-index", &hide.replace("--", "--no-"), "src/main.rs"]);
+    }
+
+    copy.edit("CHANGELOG.md", |text| *text = text.replace("2030-12-31", "unreleased"));
+    copy.refuses(&[
+        "the work tree has changes that are not committed, in CHANGELOG.md and 1 more",
+        &format!("CHANGELOG.md has no date for {VERSION} (`## {VERSION} - 2030-12-31`)"),
+    ]);
+
+    copy.git(&["checkout", "--quiet", "src/main.rs"]);
     copy.edit("CHANGELOG.md", |text| *text = text.replace(&format!("## {VERSION} "), "## 77.0.0 "));
     copy.commit();
     copy.git(&["tag", "--force", &tag()]);
-    assert_eq!(copy.refused(), refusal(&format!("CHANGELOG.md has no section about {VERSION}")));
+    copy.refuses(&[&format!("CHANGELOG.md has no section about {VERSION}")]);
 
     copy.git(&["revert", "--no-edit", "HEAD"]);
     fs::remove_file(copy.path("src/arch/s390x.rs")).unwrap();
     copy.commit();
     copy.git(&["tag", "--force", &tag()]);
     let missing = "a platform is missing: src/arch/mod.rs lists s390x, but there is no src/arch/s390x.rs";
-    assert_eq!(copy.refused(), refusal(missing));
-
-    let foreign = copy.command().env("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1").output().unwrap();
-    let foreign = copy.refuses(foreign);
-    assert!(foreign.starts_with(&refusal("git refuses: detected dubious ownership in repository at ")), "{foreign}");
+    copy.refuses(&[missing]);
+    let foreign = [("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")];
+    copy.refuses_with(&foreign, &["git refuses: detected dubious ownership in repository at ", missing]);
 
     fs::remove_dir_all(copy.path(".git")).unwrap();
-    assert_eq!(copy.refused(), refusal(&format!("this is no git repository; {missing}")));
+    copy.refuses(&["not a git repository", missing]);
 }

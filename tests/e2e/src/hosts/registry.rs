@@ -12,6 +12,8 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+use std::thread::sleep;
+use std::time::Duration;
 use xshell::{Shell, cmd};
 use xtask::note;
 
@@ -176,17 +178,17 @@ fn compare(scene: &Scene) -> Result<()> {
 
 /// What the registry serves to a client.
 #[derive(Debug, PartialEq, Eq)]
-struct Traffic {
+pub struct Traffic {
     requests: usize,
     bytes: u64,
 }
 
 impl Traffic {
     /// Measures what a pull takes.
-    fn of(pull: impl FnOnce() -> Result<String>) -> Result<Self> {
-        let begin = fs::read_to_string(LOG)?.len();
+    pub fn of(pull: impl FnOnce() -> Result<String>) -> Result<Self> {
+        let begin = Self::log()?.len();
         pull()?;
-        let log = fs::read_to_string(LOG)?;
+        let log = Self::log()?;
         let served = log[begin..].lines().filter_map(|line| {
             // The combined log format of web servers: … "GET /v2/ HTTP/1.1" 200 2 "" "client".
             let (_, answer) = line.split_once(" HTTP/1.1\" ")?;
@@ -195,6 +197,17 @@ impl Traffic {
         let sizes: Vec<u64> = served.collect();
         ensure!(!sizes.is_empty(), "the registry's log has no request");
         Ok(Self { requests: sizes.len(), bytes: sizes.iter().sum() })
+    }
+
+    /// The registry's log, once it is quiet: a request may be over before its line is written.
+    fn log() -> Result<String> {
+        loop {
+            let log = fs::read_to_string(LOG)?;
+            sleep(Duration::from_millis(200));
+            if fs::read_to_string(LOG)? == log {
+                return Ok(log);
+            }
+        }
     }
 
     /// Says how much it is.

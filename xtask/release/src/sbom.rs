@@ -1,8 +1,7 @@
-//! The bill of materials: what the program consists of, in CycloneDX 1.5.
+//! The SBOM, in CycloneDX 1.5.
 
-use crate::VERSION;
-use crate::json;
 use crate::materials::Materials;
+use crate::{VERSION, json};
 use anyhow::{Context, Result, ensure};
 use cyclonedx_bom::external_models::spdx::SpdxExpression;
 use cyclonedx_bom::external_models::uri::{Purl, Uri};
@@ -30,13 +29,10 @@ const RUST_LICENSE: &str = "MIT OR Apache-2.0";
 /// Where the sources of Rust are.
 pub const RUST: &str = "https://github.com/rust-lang/rust";
 
-/// The bill of these binaries, and of the image that has this index.
-///
-/// # Errors
-/// Where CycloneDX does not allow it.
+/// Writes the SBOM of these binaries and of the image that has this index.
 pub fn write(binaries: &[Binary], materials: &Materials, index: &Descriptor) -> Result<Vec<u8>> {
     let mut components = Vec::new();
-    for linked in &materials.crates {
+    for linked in &materials.linked {
         let purl = Purl::new("cargo", &linked.name, &linked.version)?;
         let mut component = component(Classification::Library, &linked.name, &linked.version);
         component.purl = Some(purl);
@@ -45,19 +41,19 @@ pub fn write(binaries: &[Binary], materials: &Materials, index: &Descriptor) -> 
         components.push(component);
     }
     for rustc in &materials.compilers {
-        let version = rustc.version.semver.to_string();
-        let mut library = component(Classification::Library, "core", &version);
+        let version = &rustc.version;
+        let mut library = component(Classification::Library, "core", version);
         library.bom_ref = Some(format!("core of {}", rustc.name()));
         let files = rustc.core.iter().map(|(name, digest)| file(name, digest)).collect::<Vec<_>>();
         library.components = (!files.is_empty()).then_some(Components(files));
-        let mut compiler = component(Classification::Application, "rustc", &version);
+        let mut compiler = component(Classification::Application, "rustc", version);
         compiler.bom_ref = Some(rustc.name());
-        // It is no part of what runs.
+        // It is not part of what runs.
         compiler.scope = Some(Scope::Excluded);
         for mut component in [library, compiler] {
             component.licenses = Some(licenses(RUST_LICENSE)?);
             component.properties = Some(properties(&[("compiler", &rustc.name())]));
-            if let Some(commit) = &rustc.version.commit_hash {
+            if let Some(commit) = &rustc.commit {
                 let sources = Uri::new(&format!("{RUST}/tree/{commit}"));
                 let sources = ExternalReference::new(ExternalReferenceType::Vcs, sources);
                 component.external_references = Some(ExternalReferences(vec![sources]));
@@ -84,7 +80,7 @@ pub fn write(binaries: &[Binary], materials: &Materials, index: &Descriptor) -> 
         dependency_ref: program.bom_ref.clone().context("it has one")?,
         dependencies: linked.filter_map(|component| component.bom_ref.clone()).collect(),
     };
-    let bill = Bom {
+    let sbom = Bom {
         version: 1,
         // It would be another one each time, as would a time.
         serial_number: None,
@@ -93,11 +89,11 @@ pub fn write(binaries: &[Binary], materials: &Materials, index: &Descriptor) -> 
         dependencies: Some(Dependencies(vec![dependency])),
         ..Bom::default()
     };
-    let flaws = bill.validate_version(SpecVersion::V1_5);
-    ensure!(flaws.passed(), "the bill of materials breaks CycloneDX's rules: {flaws:?}");
+    let flaws = sbom.validate_version(SpecVersion::V1_5);
+    ensure!(flaws.passed(), "the SBOM breaks CycloneDX's rules: {flaws:?}");
     let mut text = Vec::new();
-    bill.output_as_json_v1_5(&mut text)?;
-    json::sorted(&serde_json::from_slice::<Value>(&text)?)
+    sbom.output_as_json_v1_5(&mut text)?;
+    json(&serde_json::from_slice::<Value>(&text)?)
 }
 
 /// A component that others can refer to.
