@@ -80,7 +80,7 @@ fn variations(directory: &Path, downloads: &[PathBuf]) -> Result<Vec<Variation>>
         variation("another time zone", &["env", "TZ=PAUSE-13:37"], &["date", "+%z"]),
         variation("one core", &["taskset", "--cpu-list", &first_core()?], &["nproc"]),
         // Only the number differs: the toolchain may be closed to other users.
-        variation("another user", &["unshare", "--user", "--map-user=12345", "--map-group=12345"], &["id", "-u"]),
+        variation("another user", &["unshare", "--user", "--map-user=54321", "--map-group=54321"], &["id", "-u"]),
         variation("a clock twelve years ahead", &["env", &set("LD_PRELOAD", &clock)], &["date", "+%Y"]),
     ])
 }
