@@ -78,7 +78,7 @@ fn provide(shell: &Shell, compiler: Compiler, needs: &mut Needs) -> Result<()> {
             output::provide(&rustup_home(shell, &name), |home| install(shell, &name, home))?;
         }
         Compiler::Debian => {
-            let purpose = "build without rustup";
+            let purpose = if needs::exists("rustup") { "build with Debian's compiler" } else { "build without rustup" };
             needs.file(DEBIAN_RUSTC, "rustc-web", purpose);
             needs.file(DEBIAN_LINKER, "lld-22", purpose);
             needs.file(&format!("{DEBIAN_LIBRARY}/{SOURCE}"), "rust-web-src", purpose);
