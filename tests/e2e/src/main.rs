@@ -33,7 +33,7 @@ struct Arguments {
     release: Option<String>,
     /// Where Kubernetes' kube-apiserver, kube-controller-manager, kube-scheduler and kubelet are, for `--host cluster`
     /// [default: in PATH]
-    #[arg(long, value_name = "FOLDER", value_parser = folder)]
+    #[arg(long, value_name = "DIR", value_parser = folder)]
     kubernetes: Option<PathBuf>,
     /// Measure this pause program too, for `--host cluster`
     #[arg(long, value_name = "PATH", value_parser = existing_file)]
@@ -47,7 +47,7 @@ struct Arguments {
 /// What `--kubernetes` accepts.
 fn folder(path: &str) -> Result<PathBuf> {
     let path = std::path::absolute(path)?;
-    ensure!(path.is_dir(), "there is no such folder");
+    ensure!(path.is_dir(), "there is no such directory");
     Ok(path)
 }
 

@@ -83,7 +83,7 @@ pub fn shown(folder: Option<&Path>, against: Option<&Path>) -> Result<Vec<(PathB
         let place = folder.map_or("PATH".into(), |folder| folder.display().to_string());
         bail!(
             "`cargo xtask e2e --host {}` needs {}, which {place} has not; they are in the server archive of Kubernetes \
-             1.36 (https://kubernetes.io/releases/download): unpack it and give --kubernetes FOLDER",
+             1.36 (https://kubernetes.io/releases/download): unpack it and give --kubernetes DIR",
             HOST.name,
             missing.join(" and ")
         );
