@@ -71,7 +71,7 @@ pub fn check(commands: &[Command], pages: &[Page]) -> (usize, Vec<String>) {
             let Some((_, rest)) = code.split_once("cargo xtask ") else { continue };
             // A comment or another command ends it. Brackets and dots surround optional words.
             let words = rest.split_whitespace().take_while(|word| !["#", "&&", "|", ";"].contains(word));
-            let words: Vec<_> = words.map(|word| word.trim_matches(|char| "[]();…".contains(char))).collect();
+            let words: Vec<_> = words.map(|word| word.trim_matches(|char| "[]();…`".contains(char))).collect();
             let Some((&name, words)) = words.split_first() else { continue };
             if name.starts_with(['<', '-']) || name.is_empty() {
                 continue;
