@@ -121,6 +121,14 @@ pub fn fetch(shell: &Shell, reference: &str, options: &[&str], to: &Path, timeou
     let messages = NamedTempFile::new()?;
     let mut command = Command::from(command);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(messages.reopen()?);
+    #[cfg(target_os = "linux")]
+    // SAFETY: a system call, which is all that is safe between fork and exec.
+    unsafe {
+        // Without this command, which watches it, it has no limits.
+        std::os::unix::process::CommandExt::pre_exec(&mut command, || {
+            Ok(nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?)
+        });
+    }
     let mut skopeo = command.spawn().context("can't start skopeo")?;
     let begin = Instant::now();
     let status = loop {

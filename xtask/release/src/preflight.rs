@@ -68,18 +68,31 @@ pub fn run(shell: &Shell) -> Result<(Source, TempDir, BTreeMap<&'static str, Com
 
 /// Writes the files of a commit to a new directory, which shares what is built with the repository.
 fn export(repository: &Path, commit: &str) -> Result<TempDir> {
-    let directory = TempDir::with_prefix("pause-release-")?;
+    // Not in a directory that others can write to: cargo reads the configuration of parent directories.
+    let target = repository.join("target");
+    fs::create_dir_all(&target)?;
+    let directory = TempDir::with_prefix_in("release-", &target)?;
     let archive = directory.path().join("archive.tar");
     let output = format!("--output={}", archive.display());
-    git(repository, &["-c", "core.attributesFile=", "archive", "--format=tar", &output, commit])?;
+    git(
+        repository,
+        &[
+            "-c",
+            "core.attributesFile=",
+            "-c",
+            "core.autocrlf=false",
+            "-c",
+            "core.eol=lf",
+            "archive",
+            "--format=tar",
+            &output,
+            commit,
+        ],
+    )?;
     tar::Archive::new(File::open(&archive)?).unpack(directory.path())?;
     fs::remove_file(archive)?;
     #[cfg(unix)]
-    {
-        let target = repository.join("target");
-        fs::create_dir_all(&target)?;
-        std::os::unix::fs::symlink(target, directory.path().join("target"))?;
-    }
+    std::os::unix::fs::symlink(target, directory.path().join("target"))?;
     Ok(directory)
 }
 

@@ -160,7 +160,10 @@ pub fn udocker(shell: &Shell) -> Result<(PathBuf, String)> {
         fs::write(&list, REQUIREMENT)?;
         cmd!(shell, "python3 -m venv {python}").run()?;
         let pip = python.join("bin/pip");
-        let download = cmd!(shell, "{pip} download --quiet --require-hashes --requirement {list} --dest {directory}");
+        let download = cmd!(
+            shell,
+            "{pip} download --quiet --no-cache-dir --require-hashes --requirement {list} --dest {directory}"
+        );
         Ok(download.run()?)
     })?;
     Ok((directory.join("udocker-1.3.17-py2.py3-none-any.whl"), WHEEL.trim_start_matches('/').into()))
