@@ -97,7 +97,10 @@ fn private_name(shell: &Shell) -> Result<String> {
 }
 
 fn rustup_home(shell: &Shell, name: &str) -> PathBuf {
-    shell.current_dir().join("target/rustup").join(name)
+    // A release is built where `target` is a link to the repository's. Cargo compiles `core` anew for each compiler's path.
+    let target = shell.current_dir().join("target");
+    let target = if cfg!(unix) { target.canonicalize().unwrap_or(target) } else { target };
+    target.join("rustup").join(name)
 }
 
 /// Has rustup install a toolchain, with the source of `core`, in a home of its own.
