@@ -109,7 +109,7 @@ fn environment(name: &str) -> String {
     var(name).unwrap_or_else(|_| panic!("cargo sets {name} for every build script"))
 }
 
-/// Where the toolchain is installed.
+/// Path of the toolchain.
 fn sysroot() -> String {
     let output = Command::new(environment("RUSTC")).args(["--print", "sysroot"]).output();
     String::from_utf8(output.expect("cargo names a compiler that runs").stdout).expect("a path in UTF-8").trim().into()

@@ -114,7 +114,7 @@ fn verify(shell: &Shell, arguments: &Arguments, image: &Path) -> Result<bool> {
 /// Copies an image from a registry into a new directory, unless that takes too many bytes or too long.
 pub fn fetch(shell: &Shell, reference: &str, options: &[&str], to: &Path, timeout: Duration) -> Result<()> {
     fs::create_dir(to)?;
-    // Whether somebody has signed it doesn't matter here.
+    // Signatures don't matter here.
     let options = [&["--quiet", "--all", "--preserve-digests", "--remove-signatures"], options].concat();
     let command = cmd!(shell, "skopeo --insecure-policy copy {options...} {reference} dir:{to}");
     note!("$ {}", escape(&command.to_string()));

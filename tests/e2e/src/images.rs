@@ -19,7 +19,7 @@ pub const REFERENCE: &str = concat!("localhost/pause:", env!("CARGO_PKG_VERSION"
 /// The folder of the image itself, which no stand-in's is called.
 pub const IMAGE: &str = "pause";
 
-/// Where OpenShift looks for the program.
+/// The path at which OpenShift looks for the program.
 pub const LINK: &str = "usr/bin/pod";
 
 /// The file of this machine's program.
