@@ -1,5 +1,5 @@
 //! The first process of a Kubernetes pod: it holds the pod's namespaces open, reaps the orphans that
-//! the pod's containers leave behind, and goes when it is told to.
+//! the pod's containers leave behind, and exits on SIGINT and SIGTERM.
 //!
 //! The original is Kubernetes' `build/pause/linux/pause.c`. Its messages and its exit statuses are an
 //! interface and are kept to the letter.
@@ -23,16 +23,16 @@ messages! {
     TERMINATED: STDERR_FILENO, "Shutting down, got signal: Terminated\n";
 }
 
-/// Where every architecture's `_start` leads.
+/// The common continuation of every architecture's `_start`.
 ///
 /// # Safety
-/// `argc` and `argv` are what the kernel laid out at the top of the stack, and nobody else uses them.
+/// `argc` and `argv` are the kernel's, from the top of the stack, and nothing else uses them.
 unsafe extern "C" fn main(argc: usize, argv: *mut *const c_char) -> ! {
     // SAFETY: promised by the caller.
     sys::exit(unsafe { run(argc, argv) })
 }
 
-/// Runs until a signal ends the program. Returns the exit status if it doesn't come to that.
+/// Runs until a signal ends the program. Returns the exit status if it ends otherwise.
 ///
 /// # Safety
 /// The same as for `main`.
@@ -46,7 +46,7 @@ unsafe fn run(argc: usize, argv: *mut *const c_char) -> usize {
         }
     }
 
-    // Nobody reads the arguments any more, so this takes their place. A stack frame would be an instruction
+    // The arguments aren't read any more, so this takes their place. A stack frame would be an instruction
     // and 9 bytes more on amd64.
     // SAFETY: the stack is writable, and the environment and the auxiliary vector behind argv leave room.
     let action = unsafe {
@@ -108,7 +108,7 @@ fn reap() {
 }
 
 /// Nothing in the program can panic. If something could, this would be reached, and the link would fail
-/// for want of a symbol that exists nowhere.
+/// because of an undefined symbol.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {
     unsafe extern "C" {

@@ -1,10 +1,10 @@
-//! What the program says, and how: at once or not at all.
+//! The program's messages: written at once, or not at all.
 
 use crate::sys;
 use linux_raw_sys::general::{POLLOUT, pollfd};
 
-/// A text and the file that it goes to. Its address is all that a function has to be told: 6 bytes less on
-/// amd64 than three arguments take, 31 on 386.
+/// A text and its file. Functions take its address alone: 6 bytes less on amd64 than three arguments, 31 on
+/// 386.
 #[repr(C)]
 pub struct Message<const LENGTH: usize> {
     file: u8,
@@ -13,7 +13,7 @@ pub struct Message<const LENGTH: usize> {
 }
 
 impl<const LENGTH: usize> Message<LENGTH> {
-    /// The message that `text` goes to `file`.
+    /// Makes a message of `text` to `file`.
     pub const fn new(file: u32, text: &str) -> Self {
         assert!(file <= u8::MAX as u32 && LENGTH <= u8::MAX as usize);
         let mut message = Self { file: file as u8, length: LENGTH as u8, text: [0; LENGTH] };
@@ -29,8 +29,8 @@ macro_rules! messages {
     };
 }
 
-/// Writes a message, or drops it where the reader is slow or gone: it must neither block nor kill the
-/// process that holds the pod together.
+/// Writes a message, or drops it if its reader is slow or gone: it must neither block nor kill the process
+/// that holds the pod together.
 pub fn say<const LENGTH: usize>(message: &'static Message<LENGTH>) {
     // SAFETY: it points to a message.
     unsafe { write_if_ready((&raw const *message).cast()) };
@@ -39,13 +39,13 @@ pub fn say<const LENGTH: usize>(message: &'static Message<LENGTH>) {
 /// # Safety
 /// `message` points to a message of any length.
 unsafe fn write_if_ready(message: *const Message<0>) {
-    // SAFETY: promised by the caller. Every message begins with what a message without a text is.
+    // SAFETY: promised by the caller. Every message begins like one without a text.
     let start = unsafe { &*message };
     let mut poll = pollfd { fd: start.file.into(), events: POLLOUT as _, revents: 0 };
     sys::poll(&mut poll);
     // Ready, and neither an error nor a hang-up comes with that. A call that failed left 0.
     if poll.revents == POLLOUT as _ {
-        // SAFETY: the text follows, and is as long as the message says.
+        // SAFETY: the text follows, and is `length` bytes long.
         unsafe { sys::write(poll.fd, (&raw const (*message).text).cast(), start.length.into()) };
     }
 }

@@ -10,14 +10,14 @@ use linux_raw_sys::general::{
 };
 use syscalls::{Sysno, raw_syscall};
 
-/// What rt_sigaction and rt_sigprocmask want to hear: 8, for 64 signals.
+/// The size of a signal set, for rt_sigaction and rt_sigprocmask: 8 bytes, for 64 signals.
 /// `rt_sigaction` in <https://github.com/torvalds/linux/blob/v6.12/kernel/signal.c>
 const SIGSET_SIZE: usize = size_of::<kernel_sigset_t>();
 
 /// The `pid` of wait4 that stands for any child.
 const ANY_CHILD: usize = usize::MAX;
 
-/// What to do on a signal: call `handler`, and not on account of children that merely stop.
+/// The action for a signal: call `handler`, but not for children that merely stop.
 pub fn action(handler: extern "C" fn(c_int)) -> kernel_sigaction {
     // SAFETY: a kernel_sigaction of zero bytes is valid: no handler, no flags, nothing masked.
     let mut action: kernel_sigaction = unsafe { zeroed() };
@@ -30,20 +30,20 @@ pub fn action(handler: extern "C" fn(c_int)) -> kernel_sigaction {
 /// Installs `action` for `signal`. Returns 0, or a negative error.
 pub fn sigaction(signal: u32, action: &kernel_sigaction) -> c_int {
     let (new, old) = (&raw const *action, null::<kernel_sigaction>());
-    // SAFETY: the kernel reads `action`, and nobody asks for the old one.
+    // SAFETY: the kernel reads `action`, and doesn't write the old one.
     unsafe { raw_syscall!(Sysno::rt_sigaction, signal, new, old, SIGSET_SIZE) as c_int }
 }
 
 /// Blocks the signals in `mask` and no others. Nothing could be done about a failure.
 pub fn set_signal_mask(mask: &kernel_sigset_t) {
     let (new, old) = (&raw const *mask, null::<kernel_sigset_t>());
-    // SAFETY: the kernel reads `mask`, and nobody asks for the old one.
+    // SAFETY: the kernel reads `mask`, and doesn't write the old one.
     unsafe { raw_syscall!(Sysno::rt_sigprocmask, SIG_SETMASK, new, old, SIGSET_SIZE) };
 }
 
 /// Reaps one child that has died, if there is one. Returns whether there was.
 pub fn reap_one() -> bool {
-    // SAFETY: nobody asks for a status or for resource usage, so the kernel writes nothing.
+    // SAFETY: without pointers for a status and for resource usage, the kernel writes nothing.
     let pid = unsafe { raw_syscall!(Sysno::wait4, ANY_CHILD, null::<c_int>(), WNOHANG, null::<rusage>()) };
     pid as c_int > 0
 }
@@ -54,7 +54,7 @@ pub fn getpid() -> c_int {
     unsafe { raw_syscall!(Sysno::getpid) as c_int }
 }
 
-/// Sets `poll.revents` to what the file is ready for now. A call that fails leaves it as it was.
+/// Sets `poll.revents` to the events that the file is ready for now. A call that fails leaves it unchanged.
 pub fn poll(poll: &mut pollfd) {
     let at_once = __kernel_timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel reads and writes one pollfd, and leaves a timeout of zero alone.
@@ -66,7 +66,7 @@ pub fn poll(poll: &mut pollfd) {
     };
 }
 
-/// Writes `text` to `file`. There is nobody to tell about a failure.
+/// Writes `text` to `file`. A failure is ignored.
 ///
 /// # Safety
 /// `text` points to `length` bytes.

@@ -3,9 +3,9 @@
 //! - At entry sp points to argc and is a multiple of 16, as it must always be. Procedure Call Standard:
 //!   <https://github.com/loongson/la-abi-specs/blob/v2.30/lapcs.adoc>
 //! - A system call takes its number in a7 and its arguments in a0 to a5.
-//! - There is no pause and no poll: the generic table of system calls has ppoll for both.
+//! - The generic table of system calls has neither pause nor poll, but ppoll for both.
 //!   <https://github.com/torvalds/linux/blob/v6.12/include/uapi/asm-generic/unistd.h>
-//! - A handler returns to a trampoline in the kernel's vDSO; there is no SA_RESTORER.
+//! - A handler returns to a trampoline in the kernel's vDSO; SA_RESTORER doesn't exist.
 //!   `handle_signal` in <https://github.com/torvalds/linux/blob/v6.12/arch/loongarch/kernel/signal.c>
 
 use super::Contract;

@@ -1,27 +1,27 @@
-//! What depends on the architecture: one file each, and one line each below.
+//! The parts that depend on the architecture: a file for each, and a line for each below.
 
 use linux_raw_sys::general::kernel_sigaction;
 use syscalls::Sysno;
 
-/// What a port provides: this trait, on a type named `Port`.
+/// A port implements this trait for a type named `Port`.
 pub trait Contract {
-    /// The number of the system call pause; `None` where the kernel has only ppoll.
+    /// The number of the system call pause; `None` if the kernel has only ppoll.
     const PAUSE: Option<Sysno>;
 
-    /// The number of the system call poll; `None` where the kernel has only ppoll.
+    /// The number of the system call poll; `None` if the kernel has only ppoll.
     const POLL: Option<Sysno>;
 
-    /// Where the kernel enters the program, under this very name: `#[unsafe(no_mangle)]`. It passes what is
-    /// on top of the stack, argc, and the address of what is next, argv, to [`crate::main`], which never
-    /// returns, with the stack as the ABI wants it at a call.
+    /// The program's entry point, under this name: `#[unsafe(no_mangle)]`. It passes the value on top of the
+    /// stack, argc, and the address of the next one, argv, to [`crate::main`], which never returns, with the
+    /// stack aligned as the ABI requires at a call.
     ///
     /// # Safety
     /// Only the kernel can call it.
     unsafe extern "C" fn _start() -> !;
 
-    /// Says how a signal handler returns: with SA_RESTORER, to a trampoline that makes the system call
-    /// which ends a handler, and makes it again should it fail; or, where the kernel brings such a
-    /// trampoline itself, as it is.
+    /// Sets where a signal handler returns to: with SA_RESTORER, to a trampoline that makes the system call
+    /// which ends a handler, again if it fails; or, if the kernel has such a trampoline itself, leaves the
+    /// action as it is.
     fn set_restorer(action: &mut kernel_sigaction);
 }
 
@@ -34,7 +34,7 @@ macro_rules! ports {
             pub use $module::Port;
         )*
         #[cfg(not(any($(target_arch = $architecture),*)))]
-        compile_error!("pause has no port for this architecture: write src/arch/<arch>.rs as src/arch/mod.rs says");
+        compile_error!("pause has no port for this architecture: write src/arch/<arch>.rs as src/arch/mod.rs describes");
     };
 }
 

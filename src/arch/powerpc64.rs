@@ -9,7 +9,7 @@
 //!   `handle_rt_signal64` in <https://github.com/torvalds/linux/blob/v6.12/arch/powerpc/kernel/signal_64.c>
 //! - A system call takes its number in r0 and its arguments in r3 to r8. It clears ctr, which
 //!   .cargo/config.toml deals with.
-//! - A handler returns to a trampoline in the kernel's vDSO; there is no use for SA_RESTORER.
+//! - A handler returns to a trampoline in the kernel's vDSO; SA_RESTORER is not needed.
 
 use super::Contract;
 use core::arch::naked_asm;

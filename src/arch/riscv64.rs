@@ -3,11 +3,11 @@
 //! - At entry sp points to argc and is a multiple of 16, as it must always be. Calling Conventions:
 //!   <https://github.com/riscv-non-isa/riscv-elf-psabi-doc/blob/v1.0/riscv-cc.adoc>
 //! - A system call takes its number in a7 and its arguments in a0 to a5.
-//! - There is no pause and no poll: the generic table of system calls has ppoll for both.
+//! - The generic table of system calls has neither pause nor poll, but ppoll for both.
 //!   <https://github.com/torvalds/linux/blob/v6.12/include/uapi/asm-generic/unistd.h>
-//! - A handler returns to a trampoline in the kernel's vDSO; there is no SA_RESTORER.
+//! - A handler returns to a trampoline in the kernel's vDSO; SA_RESTORER doesn't exist.
 //!   `setup_rt_frame` in <https://github.com/torvalds/linux/blob/v6.12/arch/riscv/kernel/signal.c>
-//! - Nothing is addressed relative to gp, so it needs no value: lld makes no use of it unless it is told to.
+//! - Nothing is addressed relative to gp, so it needs no value: lld doesn't use it without --relax-gp.
 
 use super::Contract;
 use core::arch::naked_asm;

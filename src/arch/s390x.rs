@@ -4,7 +4,7 @@
 //!   called with, so `_start` makes room for them. ELF Application Binary Interface, "The Stack Frame":
 //!   <https://github.com/IBM/s390x-abi>
 //! - A system call takes its number in r1 and its arguments in r2 to r7.
-//! - A handler returns to a trampoline in the kernel's vDSO, unless SA_RESTORER says otherwise.
+//! - A handler returns to a trampoline in the kernel's vDSO, unless SA_RESTORER is set.
 //!   `setup_frame` in <https://github.com/torvalds/linux/blob/v6.12/arch/s390/kernel/signal.c>
 
 use super::Contract;

@@ -33,7 +33,7 @@ impl Contract for Port {
     }
 }
 
-/// Where a handler returns to.
+/// Handlers return to this.
 #[unsafe(naked)]
 unsafe extern "C" fn restorer() {
     naked_asm!("pop eax", "2: push {sigreturn}", "pop eax", "int 0x80", "jmp 2b", sigreturn = const Sysno::sigreturn as i32)

@@ -1,7 +1,7 @@
 //! x86-64
 //!
 //! - At entry rsp points to argc and is a multiple of 16; at a function's first instruction it is 8 off.
-//!   To take argc off the stack does that; nobody needs a return address. System V ABI, 3.2.2 and 3.4.1:
+//!   Popping argc does that; a return address isn't needed. System V ABI, 3.2.2 and 3.4.1:
 //!   <https://gitlab.com/x86-psABIs/x86-64-ABI>
 //! - A system call takes its number in rax and its arguments in rdi, rsi, rdx, r10, r8 and r9.
 //! - SA_RESTORER is mandatory: without it the kernel kills the program instead of calling the handler.
@@ -30,7 +30,7 @@ impl Contract for Port {
     }
 }
 
-/// Where a handler returns to.
+/// Handlers return to this.
 #[unsafe(naked)]
 unsafe extern "C" fn restorer() {
     naked_asm!("2: push {rt_sigreturn}", "pop rax", "syscall", "jmp 2b", rt_sigreturn = const Sysno::rt_sigreturn as i32)

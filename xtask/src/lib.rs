@@ -1,28 +1,29 @@
-//! What makes pause: builds the program for every platform, packs it, and has it tested.
+//! Builds the program for every platform, packs it, tests it and releases it.
 //!
-//! Nothing here needs Linux. What proves and measures does; it is in crates of its own below `tests`, which use
-//! this one: [`proofs`].
+//! Only the tests need Linux. They are crates below `tests`, which use this one: [`subcommands`].
 
+pub mod bless;
 pub mod build;
 pub mod command;
 pub mod compiler;
 pub mod debian;
 pub mod digest;
-pub mod digests;
 pub mod flags;
-pub mod floor;
+pub mod golden;
 pub mod image;
-pub mod needs;
+pub mod messages;
 pub mod output;
 #[cfg(unix)]
 pub mod owner;
+pub mod parallel;
 pub mod platform;
 pub mod ports;
+pub mod prerequisites;
 pub mod progress;
-pub mod proofs;
+pub mod release;
 pub mod seccomp;
-pub mod sizes;
 pub mod sources;
+pub mod subcommands;
 pub mod table;
 pub mod test;
 pub mod verify;

@@ -1,8 +1,8 @@
-//! `cargo xtask`: the one door to everything that one does with pause beside writing it.
+//! `cargo xtask`: all commands of this repository.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use xtask::{build, command, image, proofs, test, verify};
+use xtask::{bless, build, command, image, release, subcommands, test, verify};
 
 /// Builds, tests and packs pause
 #[derive(Parser)]
@@ -18,18 +18,22 @@ enum Command {
     Image(image::Arguments),
     Test(test::Arguments),
     Verify(verify::Arguments),
+    Release(release::Arguments),
+    Bless(bless::Arguments),
 }
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
-    // Its own parser reads all that follows, `--help` too.
-    if let Some(proof) = words.next().and_then(|name| proofs::find(&name)) {
-        return command::start(|shell| proof.take_over(shell, words));
+    // The subcommand parses all that follows, including `--help`.
+    if let Some(subcommand) = words.next().and_then(|name| subcommands::find(&name)) {
+        return command::start(|shell| subcommand.take_over(shell, words));
     }
-    command::main(proofs::list, |shell, Arguments { command }| match command {
+    command::main(subcommands::list, |shell, Arguments { command }| match command {
         Command::Build(arguments) => build::run(shell, &arguments),
         Command::Image(arguments) => image::run(shell, &arguments),
         Command::Test(arguments) => test::run(shell, &arguments),
         Command::Verify(arguments) => verify::run(shell, &arguments),
+        Command::Release(arguments) => release::run(shell, &arguments),
+        Command::Bless(arguments) => bless::run(shell, &arguments),
     })
 }

@@ -1,27 +1,35 @@
-//! Writes artefacts. Each is whole or absent at any time, and nothing else in its directory is touched.
+//! Writes artefacts. Each of those of [`Staged`] and [`provide`] is whole or absent at any time, and other files in its
+//! directory stay as they are.
 //!
-//! A file is written under a temporary name next to its target, then renamed. An interrupt waits for that.
+//! A file is written under a temporary name next to its target, then renamed. A signal waits for that.
 
-use crate::note;
+use crate::status;
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::{Builder, NamedTempFile};
 
-/// How temporary names begin.
+/// Prefix of temporary names.
 const PREFIX: &str = ".xtask-";
 
-/// Directories that another program is filling. Nothing interrupts a process while this is locked.
+/// The file of an OCI image layout that lists its images.
+const INDEX: &str = "index.json";
+
+/// The size of the largest configuration of an image that is read, in bytes.
+const LARGEST_CONFIG: u64 = 1 << 20;
+
+/// Directories that another program is filling. No signal ends the process while this is locked.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn hold() -> MutexGuard<'static, Vec<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Cleans up before an interrupted process exits. Blocks other threads that write from then on.
-pub fn abandon() {
+/// Cleans up before a signal ends the process. Blocks other threads that write from then on.
+pub fn cleanup() {
     let unfinished = hold();
     for directory in unfinished.iter() {
         let _ = fs::remove_dir_all(directory);
@@ -29,19 +37,19 @@ pub fn abandon() {
     std::mem::forget(unfinished);
 }
 
-/// Artefacts of a command, in memory until they are committed.
+/// Artefacts of a command, in memory until they are committed. A directory with an `index.json` is an OCI image layout,
+/// which replaces an earlier one.
 pub struct Staged {
     directory: PathBuf,
     files: Vec<(PathBuf, Vec<u8>, u32)>,
-    layouts: Vec<PathBuf>,
 }
 
 impl Staged {
-    /// Starts with no files. Fails at once if the directory, which may be missing, can't be written later.
+    /// Fails at once if the directory, which may be missing, can't be written later.
     pub fn new(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
         check_writable(&directory)?;
-        Ok(Self { directory, files: Vec::new(), layouts: Vec::new() })
+        Ok(Self { directory, files: Vec::new() })
     }
 
     /// Adds a file. The process's umask applies to `mode`.
@@ -49,26 +57,17 @@ impl Staged {
         self.files.push((self.directory.join(path), content.into(), mode));
     }
 
-    /// Adds an OCI image layout, which replaces a layout that is there.
-    pub fn layout<'a>(&mut self, path: &str, files: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
-        let mut files: Vec<_> = files.into_iter().collect();
-        // The index last: it refers only to blobs that are there.
-        files.sort_by_key(|(name, _)| *name == "index.json");
-        for (name, content) in files {
-            self.file(Path::new(path).join(name), content, 0o644);
-        }
-        self.layouts.push(self.directory.join(path));
-    }
-
     /// Writes everything. If that fails before the first file is replaced, nothing has changed.
-    pub fn commit(self) -> Result<()> {
+    pub fn commit(mut self) -> Result<()> {
+        // An index comes last, so it never refers to a missing blob.
+        self.files.sort_by_key(|(path, ..)| path.ends_with(INDEX));
         let mut made = Vec::new();
         make_directory(&self.directory, &mut made)?;
         let _lock = lock(&self.directory);
         let _uninterrupted = hold();
         let written = self.write(&mut made);
         if written.is_err() {
-            // Those that are empty.
+            // Only empty ones are removed.
             made.iter().rev().for_each(|directory| drop(fs::remove_dir(directory)));
         }
         written
@@ -76,68 +75,50 @@ impl Staged {
 
     fn write(&self, made: &mut Vec<PathBuf>) -> Result<()> {
         let mut old = Vec::new();
-        for layout in self.layouts.iter().filter(|layout| layout.is_dir()) {
-            list_layout(layout, "", &mut old)?;
+        for layout in self.files.iter().filter_map(|(path, ..)| path.ends_with(INDEX).then(|| path.parent())?) {
+            ensure!(!layout.is_symlink(), "{} is a link; move it away", layout.display());
+            if layout.is_dir() {
+                old.extend(list_layout(layout)?);
+            }
         }
         let mut staged = Vec::new();
         for (path, content, mode) in &self.files {
             ensure!(!path.is_dir(), "{} is a directory; move it away", path.display());
             let parent = path.parent().context("a file in a directory")?;
             make_directory(parent, made)?;
-            let file = stage(path, content, *mode).with_context(|| format!("can't write in {}", parent.display()))?;
-            staged.push((path, file));
+            // The error without the temporary path.
+            let file = builder(*mode).tempfile_in(parent).map_err(|error| error.kind().into());
+            let write = |mut file: NamedTempFile| file.write_all(content).map(|()| staged.push((path, file)));
+            file.and_then(write).with_context(|| format!("can't write in {}", parent.display()))?;
         }
         for (path, file) in staged {
-            persist(file, path).with_context(|| format!("can't write {}", path.display()))?;
+            file.persist(path).with_context(|| format!("can't write {}", path.display()))?;
         }
         old.retain(|old| self.files.iter().all(|(path, ..)| path != old));
         old.iter().try_for_each(fs::remove_file).context("can't remove the old image's blobs")
     }
 }
 
-/// Replaces one file that a command line names, and keeps its permissions. Follows a link. A pipe or a device is
-/// written to.
-pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let write = || -> Result<()> {
-        let path = std::path::absolute(resolve(path)?)?;
-        let there = fs::metadata(&path).ok();
-        if there.as_ref().is_some_and(|there| !there.is_file()) {
-            return Ok(fs::write(path, content)?);
-        }
-        let _uninterrupted = hold();
-        let file = stage(&path, content, 0o644)?;
-        if let Some(there) = there {
-            file.as_file().set_permissions(there.permissions())?;
-        }
-        Ok(persist(file, &path)?)
-    };
-    write().with_context(|| format!("can't write {}", path.display()))
-}
-
-/// Parses the path of a result on the command line. Fails at once if it can't be written later.
-pub fn destination(path: PathBuf) -> Result<PathBuf> {
-    let path = resolve(&std::path::absolute(path)?)?;
-    ensure!(!path.is_dir(), "it is a directory");
-    if !path.exists() || path.is_file() {
-        let parent = path.parent().context("it is a directory")?;
-        ensure!(parent.is_dir(), "there is no directory {}", parent.display());
-        check_writable(parent)?;
-    }
-    Ok(path)
+/// Writes one file in place, such as a golden one: it keeps its owner and permissions, and a link stays a link. If the
+/// disk is full, it is cut short.
+pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    let _uninterrupted = hold();
+    fs::write(path, content).with_context(|| format!("can't write {}", path.display()))
 }
 
 /// Fails if no file can be created in a directory, which may be missing.
-pub fn check_writable(directory: &Path) -> Result<()> {
-    let directory = resolve(directory)?;
-    let there = directory.ancestors().find(|directory| directory.exists()).context("no such directory")?;
-    ensure!(there.is_dir(), "{} is not a directory; move it away", there.display());
-    match tempfile::tempfile_in(there) {
+fn check_writable(directory: &Path) -> Result<()> {
+    let leads_nowhere = directory.is_symlink() && !directory.exists();
+    ensure!(!leads_nowhere, "{} is a link that leads nowhere; remove it", directory.display());
+    let parent = directory.ancestors().find(|directory| directory.exists()).context("no such directory")?;
+    ensure!(parent.is_dir(), "{} is not a directory; move it away", parent.display());
+    match tempfile::tempfile_in(parent) {
         Ok(_) => Ok(()),
-        Err(error) => bail!("can't write in {}: {}", there.display(), error.kind()),
+        Err(error) => bail!("can't write in {}: {}", parent.display(), error.kind()),
     }
 }
 
-/// Makes a directory unless it is there: `fill` is given an empty one, which is renamed when it is full.
+/// Makes a directory unless it exists: renames a temporary one after `fill` has filled it.
 pub fn provide(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if path.exists() {
         return Ok(());
@@ -151,32 +132,21 @@ pub fn provide(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()
     let filled = fill(new.path());
     let mut unfinished = hold();
     unfinished.retain(|directory| directory != new.path());
-    let result = filled.and_then(|()| match fs::rename(new.path(), path) {
+    let made = filled.and_then(|()| match fs::rename(new.path(), path) {
         // Another process has made it in the meantime.
         Err(_) if path.exists() => Ok(()),
         renamed => renamed.with_context(|| format!("can't make {}", path.display())),
     });
+    // No signal ends the process before that is removed.
     drop(new);
-    result
-}
-
-/// Follows a link.
-fn resolve(path: &Path) -> Result<PathBuf> {
-    match path.canonicalize() {
-        Ok(target) if path.is_symlink() => Ok(target),
-        // The target may have no path: the pipe that /dev/stdout is.
-        Err(_) if path.is_symlink() && !path.exists() => {
-            bail!("{} is a link that leads nowhere; remove it", path.display())
-        }
-        _ => Ok(path.into()),
-    }
+    made
 }
 
 /// Keeps other processes from writing in a directory until the file is closed, if the file system has locks.
 fn lock(directory: &Path) -> Option<File> {
     let file = File::open(directory).ok()?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        note!("waiting for another command that writes in {}", directory.display());
+        status!("waiting for another command that writes in {}", directory.display());
         file.lock().ok()?;
     }
     Some(file)
@@ -188,34 +158,49 @@ fn make_directory(path: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
         return Ok(());
     }
     ensure!(path.symlink_metadata().is_err(), "{} is not a directory; move it away", path.display());
-    make_directory(path.parent().context("the root is a directory")?, made)?;
-    fs::create_dir(path).with_context(|| format!("can't make {}", path.display()))?;
+    let parent = path.parent().context("the root is a directory")?;
+    make_directory(parent, made)?;
+    let created = fs::create_dir(path).map_err(|error| std::io::Error::from(error.kind()));
+    created.with_context(|| format!("can't write in {}", parent.display()))?;
     made.push(path.into());
     Ok(())
 }
 
-/// Lists the files of a layout below `inside`. Fails if there is anything that a layout doesn't have.
-fn list_layout(layout: &Path, inside: &str, files: &mut Vec<PathBuf>) -> Result<()> {
-    let directory = layout.join(inside);
-    for entry in fs::read_dir(&directory).with_context(|| format!("can't read {}", directory.display()))? {
-        let entry = entry?;
-        let (kind, file_name) = (entry.file_type()?, entry.file_name());
-        let name = format!("{inside}{}", file_name.to_string_lossy());
-        let is_blob = |name: &str| name.len() == 64 && name.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
-        match name.as_str() {
-            "blobs" | "blobs/sha256" if kind.is_dir() => list_layout(layout, &format!("{name}/"), files)?,
-            "oci-layout" | "index.json" if kind.is_file() => files.push(entry.path()),
-            _ if kind.is_file() && name.strip_prefix("blobs/sha256/").is_some_and(is_blob) => files.push(entry.path()),
-            // Left by a process that was killed.
-            _ if kind.is_file() && file_name.to_string_lossy().starts_with(PREFIX) => files.push(entry.path()),
-            _ => bail!(
-                "{} holds {}, which this command did not write; move it away",
-                layout.display(),
-                name.escape_debug()
-            ),
+/// Lists the files of a layout. Fails if another program has written one of them.
+fn list_layout(layout: &Path) -> Result<Vec<PathBuf>> {
+    let is_digest = |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (mut files, mut configs) = (Vec::new(), Vec::new());
+    for directory in ["", "blobs", "blobs/sha256"].map(|name| layout.join(name)) {
+        let entries = fs::read_dir(&directory).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+        let entries = match entries {
+            Err(error) if error.kind() == ErrorKind::NotFound => break,
+            entries => entries.with_context(|| format!("can't read {}", directory.display()))?,
+        };
+        for path in entries.iter().map(fs::DirEntry::path) {
+            let name = path.strip_prefix(layout)?.to_string_lossy();
+            let metadata = path.symlink_metadata()?;
+            if metadata.is_dir() && ["blobs", "blobs/sha256"].contains(&&*name) {
+                continue;
+            }
+            let is_blob = name.strip_prefix("blobs/sha256/").is_some_and(is_digest);
+            // A killed process leaves temporary files.
+            let is_temporary = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+            let is_known = is_blob || is_temporary || ["oci-layout", INDEX].contains(&&*name);
+            let (at, name) = (layout.display(), name.escape_debug());
+            let is_ours = is_known && metadata.is_file();
+            ensure!(is_ours, "{at} holds {name}, which this command did not write; move it away");
+            if is_blob && metadata.len() <= LARGEST_CONFIG {
+                let blob = serde_json::from_slice::<Value>(&fs::read(&path)?).ok();
+                configs.extend(blob.filter(|blob| blob["rootfs"].is_object()));
+            }
+            files.push(path);
         }
     }
-    Ok(())
+    // A command that was killed may have left blobs without an index.
+    let is_ours = |config: &Value| config["config"]["Entrypoint"] == json!(["/pause"]);
+    let are_ours = !configs.is_empty() && configs.iter().all(is_ours) || !layout.join(INDEX).exists();
+    ensure!(are_ours, "{} holds another image; move it away", layout.display());
+    Ok(files)
 }
 
 fn builder(mode: u32) -> Builder<'static, 'static> {
@@ -226,17 +211,4 @@ fn builder(mode: u32) -> Builder<'static, 'static> {
     #[cfg(not(unix))]
     let _ = mode;
     builder
-}
-
-/// Writes a file next to its target.
-fn stage(path: &Path, content: &[u8], mode: u32) -> std::io::Result<NamedTempFile> {
-    let parent = path.parent().unwrap_or(path);
-    // The error without the temporary path.
-    let mut file = builder(mode).tempfile_in(parent).map_err(|error| error.kind())?;
-    file.as_file_mut().write_all(content)?;
-    Ok(file)
-}
-
-fn persist(file: NamedTempFile, path: &Path) -> std::io::Result<()> {
-    file.persist(path).map(drop).map_err(|error| error.error)
 }

@@ -1,44 +1,35 @@
-//! Progress of a long command on standard error.
+//! Progress of a long command on standard error: one line that changes on a terminal, otherwise a line per step.
 
-use crate::note;
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::status;
 use std::fmt::Display;
-use std::io::{IsTerminal, stderr};
-use std::time::Duration;
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A bar on a terminal, and a line per step elsewhere.
 pub struct Progress {
-    bar: ProgressBar,
-    is_terminal: bool,
+    steps: usize,
+    done: AtomicUsize,
 }
 
 impl Progress {
-    /// Starts at the first of this many steps.
     pub fn new(steps: usize) -> Self {
-        let template = "{spinner} {bar:20} {pos}/{len} {msg} ({elapsed})";
-        let is_terminal = stderr().is_terminal();
-        let bar = if is_terminal { ProgressBar::new(steps as u64) } else { ProgressBar::hidden() };
-        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, is_terminal }
+        Self { steps, done: AtomicUsize::new(0) }
     }
 
     /// Begins the next step.
     pub fn step(&self, step: impl Display) {
-        if self.is_terminal {
-            // The first one begins at 0.
-            if !self.bar.message().is_empty() {
-                self.bar.inc(1);
-            }
-            self.bar.set_message(step.to_string());
+        let done = self.done.fetch_add(1, Ordering::Relaxed);
+        if stderr().is_terminal() {
+            let _ = write!(stderr(), "\r\x1b[2K{done}/{} {step}", self.steps);
         } else {
-            note!("{step}");
+            status!("{step}");
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        if stderr().is_terminal() {
+            let _ = write!(stderr(), "\r\x1b[2K");
+        }
     }
 }

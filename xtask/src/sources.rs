@@ -1,31 +1,44 @@
-//! The sources: the files that make up the repository, those that git does not know yet among them.
+//! The sources: the repository's files, including those that git would add.
 
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What lies in a checkout and is no source, where there is no git to ask.
+/// Entries of a checkout that aren't sources, if there is no git repository.
 const NO_SOURCES: [&str; 3] = [".git", "dist", "target"];
 
-/// The files, relative to the repository, as git lists them: what it knows, and what it would know if it were
-/// added. Without a git repository, all files.
-///
-/// # Errors
-/// Where git refuses, with its own reason.
+/// Lists the files, relative to the repository: those that git knows or would add. Without a git repository, all.
 pub fn list(repository: &Path) -> Result<Vec<PathBuf>> {
     if !repository.join(".git").exists() {
         let mut files = Vec::new();
-        walk(repository, Path::new(""), &mut files)?;
+        walk(repository, Path::new(""), &mut files).with_context(|| format!("can't list {}", repository.display()))?;
         return Ok(files);
     }
     let list = git(repository, &["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let list = list.context("git does not list the sources")?;
-    // A file that was removed is known until that is committed.
+    // git knows a removed file until that is committed.
     Ok(list.split_terminator('\0').map(PathBuf::from).filter(|file| repository.join(file).exists()).collect())
 }
 
-/// Returns the output of git in a repository, whatever other one the environment names.
+/// Lists the files below a directory of the repository.
+fn walk(repository: &Path, directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(repository.join(directory))? {
+        let entry = entry?;
+        let path = directory.join(entry.file_name());
+        if NO_SOURCES.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            walk(repository, &path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the output of git in a repository, even if the environment names another one.
 pub fn git(repository: &Path, arguments: &[&str]) -> Result<String> {
     let mut git = Command::new("git");
     let is_kept =
@@ -39,39 +52,18 @@ pub fn git(repository: &Path, arguments: &[&str]) -> Result<String> {
     if !git.status.success() {
         let messages = String::from_utf8_lossy(&git.stderr);
         let reason = messages.lines().next().unwrap_or_default().trim_start_matches("fatal: ");
-        // git sets off a command to type.
+        // git indents a command to type.
         let advice = messages.lines().find_map(|line| line.strip_prefix('\t'));
-        let advice = advice.map(|command| format!("; run `{command}`")).unwrap_or_default();
-        bail!("{reason}{advice}");
+        bail!("{reason}{}", advice.map(|command| format!("; run `{command}`")).unwrap_or_default());
     }
-    String::from_utf8(git.stdout).context("what git says is not UTF-8")
+    String::from_utf8(git.stdout).context("git's output is not UTF-8")
 }
 
-fn walk(repository: &Path, folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let path = repository.join(folder);
-    for entry in fs::read_dir(&path).with_context(|| format!("can't read {}", path.display()))? {
-        let entry = entry.with_context(|| format!("can't read {}", path.display()))?;
-        let path = folder.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            if !NO_SOURCES.iter().any(|name| entry.file_name() == *name) {
-                walk(repository, &path, files)?;
-            }
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// Copies the sources, as they are now.
-///
-/// # Errors
-/// Where one can't be listed or copied.
+/// Copies the sources as they are now.
 pub fn copy(repository: &Path, to: &Path) -> Result<()> {
     for file in list(repository)? {
         let target = to.join(&file);
-        let folder = target.parent().context("a file in a folder")?;
-        fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+        fs::create_dir_all(target.parent().context("a file in a directory")?)?;
         let source = repository.join(&file);
         fs::copy(&source, &target).with_context(|| format!("can't copy {} to {}", source.display(), to.display()))?;
     }

@@ -1,108 +1,55 @@
-//! The chart: an SVG in the colours of the page that shows it.
+//! The chart of the costs, as an SVG for light and dark pages.
 
-use crate::measure::{INSTANCES, ROWS};
-use crate::results::{Results, thousands};
-use svg::Document;
-use svg::node::element::{Rectangle, Style, Text};
-
-/// Bars of one kind.
-struct Panel {
-    title: String,
-    /// Whether a bar ten times as long stands for the square of what the other stands for.
-    logarithmic: bool,
-    /// What the values are divided by, and what they are then called.
-    unit: (f64, &'static str),
-    /// A program's value.
-    bars: Vec<(String, f64)>,
-}
+use crate::measure::INSTANCES;
+use crate::{COLUMNS, Values, thousands};
+use std::fmt::Write;
 
 const WIDTH: f64 = 720.0;
-/// Where bars begin.
-const LEFT: f64 = 130.0;
-/// Where the longest bar ends; its value is behind it.
-const RIGHT: f64 = 580.0;
 const LINE: f64 = 24.0;
-const BAR: f64 = 15.0;
+/// Left end of the bars, and length of the longest.
+const START: f64 = 130.0;
+const LONGEST: f64 = 450.0;
 
-/// Text and bars in both modes. The first program is the one that the chart is about.
-const STYLE: &str = "  text { font: 13px system-ui, sans-serif; fill: #1f2328 }
-  .title { font-weight: 600 }
-  .value { fill: #59636e }
-  rect { fill: #8c959f }
-  .first { fill: #0969da }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #f0f6fc }
-    .value { fill: #9198a1 }
-    rect { fill: #656c76 }
-    .first { fill: #4493f8 }
-  }";
+const STYLE: &str = include_str!("../chart.css");
 
-/// Draws the sizes, and what 200 pods cost.
-pub fn draw(results: &Results) -> String {
-    let panel = |title: String, logarithmic, unit: (f64, &'static str), keys: &[&str]| {
-        let bars = results.contenders.iter().enumerate().filter_map(|(index, contender)| {
-            let values = ROWS.iter().filter(|row| keys.contains(&row.key)).map(|row| results.values(row)[index]);
-            Some((contender.program.name.clone(), values.sum::<Option<f64>>()?))
-        });
-        Panel { title, logarithmic, unit, bars: bars.collect() }
-    };
-    let mib = (1024.0 * 1024.0 / INSTANCES as f64, "MiB");
-    let pods = format!("Memory of {INSTANCES} pods: proportional set size and page tables");
-    let pull = "A pull: manifest, config and layer, in bytes (logarithmic scale)";
-    let panels = [
-        panel("The binary, in bytes (logarithmic scale)".into(), true, (1.0, ""), &["size.binary"]),
-        panel(pull.into(), true, (1.0, ""), &["size.pull"]),
-        panel(pods, false, mib, &["instances.proportional", "instances.page_tables"]),
+/// Draws sizes, and the memory of many instances, from rows of the table that start with these names.
+pub fn draw(rows: &[(&str, Values)]) -> String {
+    let memory = format!("Memory of {INSTANCES} pods: proportional set size and page tables");
+    let panels: [(&str, bool, &str); 3] = [
+        ("The binary, in bytes (logarithmic scale)", true, "size: the binary"),
+        ("A pull: manifest, config and layer, in bytes (logarithmic scale)", true, "size: a pull"),
+        (&memory, false, "each of"),
     ];
-    let mut document = Document::new().add(Style::new(STYLE));
-    let mut y = 10.0;
-    for panel in &panels {
+    let (mut body, mut y) = (String::new(), 10.0);
+    for (title, is_logarithmic, prefix) in panels {
+        let rows: Vec<_> = rows.iter().filter(|(name, _)| name.starts_with(prefix)).collect();
+        let sum = |column: usize| rows.iter().map(|(_, values)| values[column].unwrap_or_default()).sum::<f64>();
+        let values: Vec<_> = (0..COLUMNS.len()).map(sum).collect();
+        let largest = values.iter().copied().fold(0.0, f64::max);
         y += LINE;
-        document = document.add(text(10.0, y, &panel.title).set("class", "title"));
+        text(&mut body, "start", "title", 10.0, y, title);
         y += LINE / 2.0;
-        for (index, (name, value)) in panel.bars.iter().enumerate() {
-            let (length, base) = (round(panel.length(*value)), y + 12.0);
-            let bar = Rectangle::new().set("x", LEFT).set("y", y).set("width", length).set("height", BAR).set("rx", 2);
-            document = document
-                .add(text(LEFT - 8.0, base, name).set("text-anchor", "end"))
-                .add(if index == 0 { bar.set("class", "first") } else { bar })
-                .add(text(round(LEFT + length + 8.0), base, &panel.label(*value)).set("class", "value"));
+        for (index, (name, value)) in COLUMNS.iter().zip(values).enumerate() {
+            // A logarithmic scale starts at 100 bytes, less than any program has.
+            let share = if is_logarithmic { (value / 100.0).ln() / (largest / 100.0).ln() } else { value / largest };
+            let length = share * LONGEST;
+            let mebibytes = value * INSTANCES as f64 / f64::from(1 << 20);
+            let label = if is_logarithmic { thousands(value as u64) } else { format!("{mebibytes:.1} MiB") };
+            let class = if index == 0 { "first" } else { "other" };
+            text(&mut body, "end", "name", START - 8.0, y + 12.0, name);
+            let bar = format!(r#"<rect class="{class}" x="{START}" y="{y}" width="{length:.1}" height="15" rx="2"/>"#);
+            body += &(bar + "\n");
+            text(&mut body, "start", "value", START + length + 8.0, y + 12.0, &label);
             y += LINE;
         }
     }
     let height = y + 10.0;
-    let document = document
-        .set("viewBox", (0, 0, WIDTH, height))
-        .set("width", WIDTH)
-        .set("height", height)
-        .set("role", "img")
-        .set("aria-label", "Sizes and memory of pause and of other init programs");
-    format!("{document}\n")
+    let size = format!(r#"viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}""#);
+    let label = r#"role="img" aria-label="Sizes and memory of pause and of other init programs""#;
+    format!("<svg xmlns=\"http://www.w3.org/2000/svg\" {size} {label}>\n<style>\n{STYLE}</style>\n{body}</svg>\n")
 }
 
-fn text(x: f64, y: f64, content: &str) -> Text {
-    Text::new(content).set("x", x).set("y", y)
-}
-
-/// To a tenth: nobody sees less.
-fn round(length: f64) -> f64 {
-    (length * 10.0).round() / 10.0
-}
-
-impl Panel {
-    /// How long the bar of a value is.
-    fn length(&self, value: f64) -> f64 {
-        let largest = self.bars.iter().map(|(_, value)| *value).fold(0.0, f64::max);
-        // A logarithmic scale begins at 100 bytes, less than any program has.
-        let share = if self.logarithmic { (value / 100.0).ln() / (largest / 100.0).ln() } else { value / largest };
-        share.max(0.0) * (RIGHT - LEFT)
-    }
-
-    fn label(&self, value: f64) -> String {
-        let (divisor, name) = self.unit;
-        match name {
-            "" => thousands((value / divisor).round() as u64),
-            _ => format!("{:.1} {name}", value / divisor),
-        }
-    }
+fn text(body: &mut String, anchor: &str, class: &str, x: f64, y: f64, content: &str) {
+    let attributes = format!(r#"class="{class}" text-anchor="{anchor}" x="{x:.1}" y="{y}""#);
+    let _ = writeln!(body, "<text {attributes}>{content}</text>");
 }

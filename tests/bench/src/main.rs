@@ -1,195 +1,150 @@
-//! `cargo xtask bench`: what the program costs, beside the floor and other programs for the same purpose.
-//!
-//! Everything is measured in one run, and the programs take turns.
+//! `cargo xtask bench`: the costs of the program, next to the assembly baseline and other init programs.
 
-mod budgets;
+mod baseline;
 mod cgroup;
 mod chart;
 mod contender;
 mod measure;
-mod results;
 mod trace;
 
-use anyhow::{Result, ensure};
-use clap::builder::{PathBufValueParser, TypedValueParser};
+use anyhow::{Result, bail, ensure};
 use contender::Contender;
-use harness::assistant;
-use measure::{MEASUREMENTS, Measurement};
-use results::{Results, Samples};
+use harness::orphan_spawner;
+use measure::{MEASUREMENTS, Measurement, Unit};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread;
 use xshell::Shell;
-use xtask::needs::Needs;
+use xtask::command::UsageError;
+use xtask::golden::Golden;
+use xtask::prerequisites::Prerequisites;
 use xtask::progress::Progress;
-use xtask::{command, output, say};
+use xtask::table::Table;
+use xtask::{outln, output, status, subcommands, test};
 
-/// Measure what the program costs, beside the floor and other init programs
+/// Measure what the program costs, next to an assembly baseline and other init programs
 ///
-/// The floor is the same contract in assembly: what a perfect compiler would make of it. Wants root, for namespaces
-/// and cgroups.
+/// The baseline is the same contract in hand-written assembly. Needs root for namespaces and cgroups.
 #[derive(clap::Args)]
 struct Arguments {
-    /// Measure this pause program too, by its file's name; may be given several times
-    #[arg(long, value_name = "PATH", value_parser = contender::program)]
+    /// Also measure this pause program; may be repeated
+    #[arg(long, value_name = "PATH", value_parser = test::existing_file)]
     against: Vec<PathBuf>,
     /// Install the Debian packages of the other init programs first
     #[arg(long)]
     install: bool,
-    /// Write the numbers as JSON, to standard output if FILE is -
-    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(json_destination))]
-    json: Option<PathBuf>,
-    /// Write a chart of the sizes and of what 200 pods take
-    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(output::destination))]
-    svg: Option<PathBuf>,
-    /// Take the numbers, as they are now, for those that the documents show, and draw their chart; wants upstream's
-    /// program too, as --against PATH/upstream
+    /// Write the table and the chart that the documents show; needs upstream's program, built with glibc and with
+    /// musl, as --against PATH/upstream-glibc --against PATH/upstream-musl
     #[arg(long)]
     bless: bool,
-    /// Only hold the program to its budgets in multiples of the floor
-    #[arg(long, conflicts_with_all = ["against", "install", "json", "svg", "bless"])]
-    floor: bool,
+    /// Only build the baseline into target/baseline, and check the program's budgets relative to it
+    #[arg(long, conflicts_with_all = ["against", "install", "bless"])]
+    check: bool,
 }
 
-/// The numbers that the documents show, relative to the repository.
 const COSTS: &str = "tests/bench/costs.txt";
-
-/// Their chart.
 const CHART: &str = "tests/bench/cost.svg";
 
-/// Instead of a file: standard output.
-const STANDARD: &str = "-";
+/// Programs in the documents' table, in the order of its columns.
+const COLUMNS: [&str; 7] = ["pause", "baseline", "upstream-glibc", "upstream-musl", "catatonit", "tini", "dumb-init"];
 
-/// What `--json` accepts.
-fn json_destination(path: PathBuf) -> Result<PathBuf> {
-    if path.as_os_str() == STANDARD { Ok(path) } else { output::destination(path) }
-}
+/// The results of each program for a row of the table; `None` if there is none.
+type Values = Vec<Option<f64>>;
 
 fn main() -> ExitCode {
-    assistant::run_if_asked();
-    command::main_of_proof("bench", run)
+    orphan_spawner::run_if_asked();
+    subcommands::main_of_subcommand("bench", run)
 }
 
-/// Runs the command.
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    if arguments.floor {
-        return budgets::check(shell);
+    if arguments.check {
+        return baseline::check(shell);
     }
-    let mut needs = Needs::of("cargo xtask bench");
-    needs.root("measure in namespaces and cgroups");
+    let mut prerequisites = Prerequisites::of("cargo xtask bench");
+    prerequisites.root("measure in namespaces and cgroups");
     if arguments.install {
-        contender::need_packages(&mut needs);
-    }
-    needs.provide(shell)?;
-    let (contenders, mut missing) = contender::all(shell, &arguments.against)?;
-    let mut measurements = Vec::new();
-    for measurement in MEASUREMENTS {
-        match (measurement.prepare)() {
-            Ok(()) => measurements.push(measurement),
-            Err(error) => missing.push(format!("{}: {error:#}", measurement.name)),
+        for (package, path, ..) in contender::PACKAGED {
+            prerequisites.file(path, package, "measure it too");
         }
     }
-    if arguments.bless {
-        results::check_columns(&contenders, &missing)?;
+    prerequisites.ensure_installed(shell)?;
+    let contenders = contender::all(shell, &arguments.against)?;
+    let names: Vec<_> = contenders.iter().map(|contender| contender.program.name.as_str()).collect();
+    if arguments.bless && names != COLUMNS {
+        let [measured, needed] = [&names[..], &COLUMNS].map(|names| names.join(", "));
+        bail!(UsageError(format!("--bless needs these programs: {needed}; given are {measured}")));
     }
 
-    let mut samples: Vec<_> = contenders.iter().map(|_| Samples::default()).collect();
-    let progress = Progress::new(measurements.len());
-    for measurement in measurements {
-        progress.step(format_args!("measuring {}", measurement.name));
-        take(measurement, &contenders, &mut samples);
+    let mut table = Table::new([&["measurement"], &names[..]].concat());
+    let mut rows = Vec::new();
+    let mut errors = 0;
+    let progress = Progress::new(MEASUREMENTS.len());
+    for measurement in MEASUREMENTS {
+        progress.step(format_args!("measuring {}", measurement.2[0].0));
+        for (&(name, unit), values) in measurement.2.iter().zip(take(measurement, &contenders, &mut errors)) {
+            table.push([name.to_owned()].into_iter().chain(cells(unit, &values)));
+            rows.push((name, values));
+        }
     }
     drop(progress);
-
-    publish(shell, arguments, &Results { contenders: &contenders, samples: &samples, missing: &missing })
-}
-
-/// Shows the results, and writes them wherever they are wanted. What can't be written does not hide the rest.
-fn publish(shell: &Shell, arguments: &Arguments, results: &Results) -> Result<()> {
-    let mut files = Vec::new();
-    match &arguments.json {
-        Some(path) if path.as_os_str() == STANDARD => say!("{}", results.json()?),
-        path => {
-            say!("\n{results}");
-            if let Some(path) = path {
-                files.push((path.clone(), results.json()?));
-            }
-        }
-    }
-    files.extend(arguments.svg.as_ref().map(|path| (path.clone(), chart::draw(results))));
-    let mut errors = results.errors();
+    outln!("{table}");
+    ensure!(errors == 0, "{errors} measurements failed");
     if arguments.bless {
-        if errors.is_empty() {
-            files.push((shell.current_dir().join(COSTS), format!("{}\n", results.costs()?)));
-            files.push((shell.current_dir().join(CHART), chart::draw(results)));
-        } else {
-            errors.push("nothing is blessed".into());
-        }
+        let repository = shell.current_dir();
+        let mut golden = Golden::read(&repository, COSTS, "cargo xtask bench")?;
+        golden.table.headings = table.headings;
+        let order: Vec<_> = rows.iter().map(|(name, _)| vec![name.to_string()]).collect();
+        golden.bless(table.rows, 1, &order)?;
+        output::replace(&repository.join(CHART), chart::draw(&rows).as_bytes())?;
     }
-    let written = files.iter().map(|(path, content)| output::replace(path, content.as_bytes()));
-    errors.extend(written.filter_map(|written| Some(format!("{:#}", written.err()?))));
-    ensure!(errors.is_empty(), "{}", errors.join("; "));
     Ok(())
 }
 
-/// Takes one measurement of every program. A program that fails in a round is left out of the next.
-fn take(measurement: &Measurement, contenders: &[Contender], samples: &mut [Samples]) {
-    if measurement.rounds > 1 {
-        // This one does not count: it runs in what the measurement before has left behind.
-        let mut discarded: Vec<_> = contenders.iter().map(|_| Samples::default()).collect();
-        take_round(measurement, contenders.iter().zip(&mut discarded));
-    }
-    for round in 0..measurement.rounds {
-        let mut pairs: Vec<_> = contenders.iter().zip(samples.iter_mut()).map(Some).collect();
-        take_round(measurement, order(round, contenders.len()).filter_map(|index| pairs[index].take()));
-    }
-}
-
-/// The order of a round. Every program is first in turn and, where their number is even, comes after each of the others
-/// equally often, for it runs in what that one has left behind: a Latin square as Williams has it.
-fn order(round: usize, programs: usize) -> impl Iterator<Item = usize> {
-    let offset = move |place: usize| if place % 2 == 1 { place.div_ceil(2) } else { programs - place / 2 };
-    (0..programs).map(move |place| (round + offset(place)) % programs)
-}
-
-/// Takes one measurement of every program once.
-fn take_round<'a>(measurement: &Measurement, pairs: impl Iterator<Item = (&'a Contender, &'a mut Samples)>) {
-    let take = |contender: &Contender, samples: &mut Samples| {
-        let what = format!("{}: ", measurement.name);
-        if samples.errors.iter().any(|error| error.starts_with(&what)) {
-            return;
+/// Takes one measurement of every program. Returns a list of values per row.
+fn take(&(rounds, run, rows): &Measurement, contenders: &[Contender], errors: &mut usize) -> Vec<Values> {
+    let count = contenders.len();
+    // `None` after an error.
+    let mut samples: Vec<Option<Vec<Values>>> = vec![Some(Vec::new()); count];
+    // The first of several rounds doesn't count: it runs in the state that the previous measurement left.
+    let ignored = usize::from(rounds > 1);
+    for round in 0..rounds + ignored {
+        // Each program is first in turn, and runs after different ones.
+        let mut order: Vec<_> = (0..count).map(|place| (place + round) % count).collect();
+        if round % 2 == 1 {
+            order.reverse();
         }
-        if let Err(error) = (measurement.run)(contender, samples) {
-            samples.errors.insert(format!("{what}{error:#}"));
-        }
-    };
-    if measurement.parallel {
-        thread::scope(|scope| {
-            for (contender, samples) in pairs {
-                scope.spawn(|| take(contender, samples));
+        for index in order {
+            let Some(taken) = &mut samples[index] else { continue };
+            match run(&contenders[index]) {
+                Ok(values) if round >= ignored => taken.push(values),
+                Ok(_) => {}
+                Err(error) => {
+                    status!("{}: {}: {error:#}", contenders[index].program.name, rows[0].0);
+                    samples[index] = None;
+                    *errors += 1;
+                }
             }
-        });
-    } else {
-        pairs.for_each(|(contender, samples)| take(contender, samples));
+        }
     }
+    let summarize = |row: usize, unit: Unit| {
+        let values = |taken: &Option<Vec<Values>>| taken.iter().flatten().filter_map(|values| values[row]).collect();
+        samples.iter().map(|taken| unit.summarize(values(taken))).collect()
+    };
+    rows.iter().enumerate().map(|(row, &(_, unit))| summarize(row, unit)).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::order;
-    use std::collections::BTreeMap;
+/// A row's cells. A time on one machine means little on another, so other programs' times are multiples of the first's.
+fn cells(unit: Unit, values: &[Option<f64>]) -> impl Iterator<Item = String> {
+    values.iter().enumerate().map(move |(index, value)| match (unit, value, values[0]) {
+        (_, None, _) => "–".into(),
+        (Unit::Nanoseconds, Some(value), Some(first)) if index > 0 => format!("{:.2}×", value / first),
+        (Unit::Nanoseconds, Some(value), _) => format!("{:.1} µs", value / 1e3),
+        (_, Some(value), _) => thousands(value.round() as u64),
+    })
+}
 
-    #[test]
-    fn every_program_comes_after_every_other_equally_often() {
-        let mut pairs = BTreeMap::new();
-        for round in 0..6 {
-            let order: Vec<_> = order(round, 6).collect();
-            order.windows(2).for_each(|pair| *pairs.entry([pair[0], pair[1]]).or_insert(0) += 1);
-        }
-        assert_eq!(pairs.len(), 6 * 5);
-        assert!(pairs.into_values().all(|times| times == 1));
-        let mut odd: Vec<_> = order(1, 3).collect();
-        odd.sort();
-        assert_eq!(odd, [0, 1, 2]);
+fn thousands(number: u64) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", thousands(number / 1000), number % 1000),
     }
 }

@@ -1,39 +1,37 @@
-//! What the program promises, as facts that everything else reads: what it says, which signals it handles,
-//! which system calls it makes, and how much it may weigh.
+//! The program's promises as constants: its messages, signals, system calls and budgets.
 //!
-//! The program itself says its texts on its own, so that a slip there shows. Nothing here needs std: the
-//! driver that runs on bare kernels reads it too.
+//! The program has its own copy of the messages, so that a mistake there shows. This is `no_std` for the driver that runs
+//! on real kernels.
 
 #![no_std]
 
-/// What it prints for `-v`.
+/// The output of `-v`.
 pub const VERSION: &str = concat!("pause ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// What it says at its start where it is not PID 1.
+/// The message at the start if it isn't PID 1.
 pub const WARNING: &str = "Warning: pause should be the first process\n";
 
-/// What it says before it ends on SIGINT.
+/// The message on SIGINT.
 pub const INTERRUPT: &str = "Shutting down, got signal: Interrupt\n";
 
-/// What it says before it ends on SIGTERM.
+/// The message on SIGTERM.
 pub const TERMINATED: &str = "Shutting down, got signal: Terminated\n";
 
-/// The signals that it handles, as /proc/PID/status shows them in `SigCgt`: SIGINT, SIGTERM and SIGCHLD.
+/// The signals that it handles, as `SigCgt` in /proc/PID/status: SIGINT, SIGTERM and SIGCHLD.
 pub const HANDLED: u64 = 1 << (2 - 1) | 1 << (15 - 1) | 1 << (17 - 1);
 
 /// The system calls of one architecture.
 pub struct SystemCalls {
-    /// OCI's name of the architecture.
+    /// In OCI's terms.
     pub architecture: &'static str,
-    /// What the program's instructions call, all of it, in alphabetical order.
+    /// All calls of the program's instructions, in alphabetical order.
     pub own: &'static [&'static str],
-    /// What the kernel has it call beside that: what ends a handler, where the kernel brings the code for it, and what
-    /// goes on with a poll that was interrupted while nobody had to be told: by SIGSTOP, say, or by a cgroup that was
+    /// The calls that the kernel makes it do: the end of a handler, if the kernel supplies the code for it, and the
+    /// restart of an interrupted poll that has no handler to run, for example after SIGSTOP or in a cgroup that was
     /// frozen. A ppoll starts anew.
     pub by_kernel: &'static [&'static str],
 }
 
-/// The system calls, architecture by architecture.
 #[rustfmt::skip]
 pub static SYSTEM_CALLS: [SystemCalls; 8] = [
     SystemCalls { architecture: "amd64",   own: &["exit", "getpid", "pause", "poll", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "wait4", "write"], by_kernel: &["restart_syscall"] },
@@ -47,27 +45,26 @@ pub static SYSTEM_CALLS: [SystemCalls; 8] = [
 ];
 
 impl SystemCalls {
-    /// Those of an OCI platform (linux/arm/v7, say).
+    /// Those of an OCI platform, for example linux/arm/v7.
     pub fn of(platform: &str) -> Option<&'static Self> {
         let architecture = platform.split('/').nth(1)?;
         SYSTEM_CALLS.iter().find(|calls| calls.architecture == architecture)
     }
 
-    /// All of them: what a seccomp profile has to allow.
+    /// All of them: the calls that a seccomp profile has to allow.
     pub fn all(&self) -> impl Iterator<Item = &'static str> {
         self.own.iter().chain(self.by_kernel).copied()
     }
 }
 
-/// The most that the binary of any platform may weigh, in bytes.
+/// Most bytes of any platform's binary.
 pub const BINARY_BUDGET: u64 = 1024;
 
-/// The most that manifest, config and layer of a platform may weigh together, in bytes: the load of one TCP
-/// segment.
+/// Most bytes of a platform's manifest, config and layer: one TCP segment.
 pub const PULL_BUDGET: u64 = 1460;
 
-/// How many times the bytes of the floor in assembly the binary may weigh.
-pub const FLOOR_BYTES: f64 = 1.15;
+/// Most bytes of the binary, in multiples of the assembly baseline's.
+pub const BASELINE_BYTES: f64 = 1.15;
 
-/// How many times the instructions of the floor in assembly it may execute up to its last handler.
-pub const FLOOR_INSTRUCTIONS: f64 = 1.05;
+/// Most instructions up to the last handler, in multiples of the assembly baseline's.
+pub const BASELINE_INSTRUCTIONS: f64 = 1.05;

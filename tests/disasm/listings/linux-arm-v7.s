@@ -41,7 +41,6 @@ Program Headers:
 00000290 0000000e t pause::VERSION
 0000029e 0000002d t pause::WARNING
 000002cb 00000027 t pause::INTERRUPT
-00000400 00000000 A BUDGET
 
 
 Disassembly of section .text:

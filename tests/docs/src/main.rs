@@ -1,79 +1,64 @@
-//! `cargo xtask docs`: checks the documents. Tables are up to date, links lead somewhere, commands and options exist, and
-//! each host's page says whether it is run. The demonstration is run.
+//! `cargo xtask docs`: checks the documents and generates their tables.
 
+mod checks;
 mod commands;
-mod counts;
-mod demo;
-mod hosts;
-mod links;
-mod page;
 mod tables;
 
-use anyhow::{Context, Result, bail, ensure};
-use page::Page;
+use anyhow::{Context, Result, ensure};
+use docs::Page;
 use std::process::ExitCode;
 use xshell::Shell;
-use xtask::{command, output, say, sources};
+use xtask::golden::Golden;
+use xtask::{outln, output, sources, subcommands};
 
 #[derive(clap::Args)]
 struct Arguments {
-    /// Write the up-to-date tables to the pages
+    /// Update the tables in the documents
     #[arg(long)]
     bless: bool,
 }
 
-/// Maximum length of the README.
-const README_LINES: usize = 200;
-
 fn main() -> ExitCode {
-    command::main_of_proof("docs", run)
+    subcommands::main_of_subcommand("docs", run)
 }
 
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let repository = shell.current_dir();
     // First: this may compile for minutes, and pages may change meanwhile.
-    let all_commands = commands::list(shell)?;
-    let mut pages = Vec::new();
+    let commands = commands::list(shell)?;
+    let (mut pages, mut errors, mut measured) = (Vec::new(), Vec::new(), 0);
     for file in sources::list(&repository)? {
-        if file.extension().is_some_and(|extension| extension == "md") {
-            pages.push(Page::read(&repository, file)?);
-        }
-    }
-    let mut faults = Vec::new();
-    let mut tables = 0;
-    for page in &mut pages {
-        let (text, count) = tables::fill(&repository, &all_commands, &page.text).with_context(|| page.name())?;
-        tables += count;
-        if text != page.text {
-            match arguments.bless {
-                true => output::replace(&repository.join(&page.file), text.as_bytes())?,
-                false => faults
-                    .push(format!("{}: a table is out of date; `cargo xtask docs --bless` writes it", page.name())),
+        let extension = file.extension().unwrap_or_default();
+        if extension == "md" {
+            let mut page = Page::read(&repository, file)?;
+            let text = tables::fill(&repository, &commands, &page.text).with_context(|| page.name())?;
+            if text != page.text && arguments.bless {
+                output::replace(&repository.join(&page.file), text.as_bytes())?;
+                page = Page::parse(text, page.file);
+            } else if text != page.text {
+                errors.push(format!("{}: a table is out of date; run `cargo xtask docs --bless`", page.name()));
             }
-            page.text = text;
+            pages.push(page);
+        } else if extension == "txt" && shell.read_file(&file)?.contains("\nprogram: ") {
+            measured += 1;
+            // tests/<command>/…
+            let command = format!("cargo xtask {}", file.iter().nth(1).unwrap_or_default().display());
+            let golden = Golden::read(&repository, &file.display().to_string(), command)?;
+            errors.extend(golden.check_program().err().map(|error| format!("{error:#}")));
         }
     }
-    let (links, in_links) = links::check(&repository, &pages);
-    let (commands, in_commands) = commands::check(&all_commands, &pages);
-    let (hosts, in_hosts) = hosts::check(&repository, &pages)?;
-    faults.extend([in_links, in_commands, in_hosts].concat());
-    let demo = pages.iter().find(|page| page.name() == "docs/demo.md").context("docs/demo.md is missing")?;
-    if let Some(skipped) = demo::check(shell, demo)? {
-        say!("{skipped}");
+    let page = |name: &str| pages.iter().find(|page| page.name() == name).with_context(|| format!("{name} is missing"));
+    let lines = page("README.md")?.text.lines().count();
+    if lines > 200 {
+        errors.push(format!("README.md has {lines} lines, more than 200"));
     }
-    let readme = pages.iter().find(|page| page.name() == "README.md").context("README.md is missing")?;
-    let lines = readme.text.lines().count();
-    if lines > README_LINES {
-        faults.push(format!("README.md has {lines} lines, over {README_LINES}"));
-    }
-
-    say!(
-        "{} pages ({hosts} of hosts), {tables} tables, {links} links, {commands} commands; README.md has {lines} lines",
-        pages.len()
-    );
-    ensure!(tables > 0 && links > 0 && commands > 0 && hosts > 0, "nothing was checked");
-    if !faults.is_empty() {
-        bail!("{} faults in the documents:\n{}", faults.len(), faults.join("\n"));
-    }
+    checks::links(&repository, &pages, &mut errors);
+    checks::hosts(shell, &pages, &mut errors)?;
+    checks::demo(shell, page("docs/demo.md")?)?;
+    let uses = commands::check(&commands, &pages, &mut errors);
+    let links: usize = pages.iter().map(|page| page.links.len()).sum();
+    outln!("{} pages, {links} links, {uses} commands, {measured} measured tables", pages.len());
+    ensure!(links > 0 && uses > 0 && measured > 0, "a check found nothing to check");
+    ensure!(errors.is_empty(), "{} errors in the documents:\n{}", errors.len(), errors.join("\n"));
     Ok(())
 }

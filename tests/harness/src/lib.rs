@@ -1,26 +1,24 @@
 //! Starts a pause program in any condition that a process can be in, watches it and ends it.
 //!
-//! - [`Start`] says how: as PID 1 of a new namespace or not, with these streams, limits, signals and children.
-//! - [`Running`] is the program that was started. It is killed when it is dropped.
-//! - An [`Assistant`] is a child of the program that makes orphans for it.
-//! - [`process`] and [`wait`] look at processes that others have started, a container runtime say.
+//! - [`Spawn`] describes a start: as PID 1 of a new namespace or not, with these streams, limits, signals and children.
+//! - [`Child`] is the running program. It is killed when it is dropped.
+//! - An [`OrphanSpawner`] is a child of the program that makes orphans for it.
+//! - [`process`] and [`wait`] observe processes that others have started, for example a container runtime.
 //!
-//! An executable that starts assistants calls [`assistant::run_if_asked`] before anything else.
+//! An executable that uses orphan spawners calls [`orphan_spawner::run_if_asked`] first.
 
-pub mod assistant;
+mod child;
 mod filter;
 mod landlock;
+pub mod orphan_spawner;
 mod privileges;
 pub mod process;
-mod running;
-mod start;
-mod strings;
+mod spawn;
 pub mod wait;
 
-pub use assistant::{Assistant, Orphans};
+pub use child::{Child, Output};
 pub use landlock::has_landlock;
+pub use orphan_spawner::{OrphanSpawner, Orphans};
 pub use privileges::Privileges;
-pub use running::{End, Running};
-pub use start::{Ends, NOT_EXECUTED, Role, Start, Stream};
-pub use strings::Strings;
+pub use spawn::{NOT_EXECUTED, Role, Spawn, StdioPipe, Stream, c_strings};
 pub use xtask::test::Program;

@@ -1,20 +1,17 @@
-//! What the kernel tells of a process, whoever started it.
+//! The kernel's view of a process. All of this fails if the process doesn't exist.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::libc;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use procfs::process::{ProcState, Process};
 use std::ffi::c_int;
 use std::fs;
 
-/// The signals that a process handles, those that it blocks, and those that are on their way, as masks.
+/// Masks of the signals that a process catches (`SigCgt`), blocks (`SigBlk`), and that are pending (`ShdPnd`).
 #[derive(Clone, Copy, Debug)]
 pub struct Signals {
-    /// Those with a handler: `SigCgt`.
     pub caught: u64,
-    /// Those that are blocked: `SigBlk`.
     pub blocked: u64,
-    /// Those that were sent to the process and not delivered yet: `ShdPnd`.
     pub pending: u64,
 }
 
@@ -24,23 +21,17 @@ impl Signals {
         (self.caught | self.blocked) & bit(signal) != 0
     }
 
-    /// Whether a signal is on its way.
     pub fn is_pending(&self, signal: c_int) -> bool {
         self.pending & bit(signal) != 0
     }
 }
 
-/// A signal's place in a mask.
 pub fn bit(signal: c_int) -> u64 {
     1 << (signal - 1)
 }
 
-/// What a process does with signals.
-///
-/// # Errors
-/// Where there is no such process.
 pub fn signals(pid: i32) -> Result<Signals> {
-    // Parsing all of the file would take longer than some programs take to start.
+    // Parsing the whole file would take longer than some programs take to start.
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let set = |name| {
         let line = status.lines().find_map(|line: &str| line.strip_prefix(name));
@@ -49,36 +40,33 @@ pub fn signals(pid: i32) -> Result<Signals> {
     Ok(Signals { caught: set("SigCgt:")?, blocked: set("SigBlk:")?, pending: set("ShdPnd:")? })
 }
 
-/// Whether a process has all of pause's handlers in place: a signal that comes before that is lost, if it is PID 1.
-///
-/// # Errors
-/// Where there is no such process.
+/// Whether a process has all of pause's handlers: as PID 1 it loses signals that come before.
 pub fn is_ready(pid: i32) -> Result<bool> {
     Ok(signals(pid)?.caught & contract::HANDLED == contract::HANDLED)
 }
 
-/// Whether a process sleeps, and is not merely about to: wait4 without waiting says for a moment that it does. `do_wait`
-/// in <https://github.com/torvalds/linux/blob/v6.12/kernel/exit.c>
-///
-/// # Errors
-/// Where there is no such process.
-pub fn is_asleep(pid: i32) -> Result<bool> {
-    let sleeps = Process::new(pid)?.stat()?.state()? == ProcState::Sleeping;
-    // Who may not know the system call that a process is in has to be content with that.
-    Ok(sleeps && fs::read_to_string(format!("/proc/{pid}/syscall")).map_or(true, |call| !call.starts_with(RUNNING)))
+fn state(pid: i32) -> Result<ProcState> {
+    Ok(Process::new(pid)?.stat()?.state()?)
 }
 
-/// Whether the program that qemu-user runs sleeps: its process is in one of the calls by which it has a program sleep.
-/// Elsewhere, too, that may sleep for a moment.
+/// Whether a process sleeps in a system call. In wait4 without waiting, the state alone shows it sleeping for a moment:
+/// `do_wait` in <https://github.com/torvalds/linux/blob/v6.12/kernel/exit.c>
+pub fn is_asleep(pid: i32) -> Result<bool> {
+    // "running" means outside of a system call, or busy in one: `proc_pid_syscall` in
+    // <https://github.com/torvalds/linux/blob/v6.12/fs/proc/base.c>. Without permission to read this, fall back to the
+    // state.
+    let is_running = |call: String| call.starts_with("running");
+    Ok(state(pid)? == ProcState::Sleeping && !fs::read_to_string(format!("/proc/{pid}/syscall")).is_ok_and(is_running))
+}
+
+/// Whether a program under qemu-user sleeps: the emulator is in one of the calls by which it lets a program sleep. It may
+/// sleep in others for a moment.
 ///
-/// A thread of the emulator's own has to sleep, too. It does not block SIGILL and SIGFPE. If it first gets a processor
-/// while one of these is on its way to the program, it takes it, and dies by SIGSEGV in a handler that looks for the state
-/// of a program, of which it has none: `qemu_thread_create` in
+/// The emulator's own thread has to sleep, too. It doesn't block SIGILL and SIGFPE: if it first runs while one of them is
+/// pending for the program, it takes it, and dies by SIGSEGV in a handler that looks for a program's state:
+/// `qemu_thread_create` in
 /// <https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/util/qemu-thread-posix.c#L531-536>, and `host_signal_handler` in
 /// <https://gitlab.com/qemu-project/qemu/-/blob/v7.2.0/linux-user/signal.c#L784>
-///
-/// # Errors
-/// Where there is no such process, or this one may not know.
 pub fn is_asleep_in_emulator(pid: i32) -> Result<bool> {
     let call = fs::read_to_string(format!("/proc/{pid}/syscall"))?;
     let number = call.split(' ').next().and_then(|number| number.parse().ok());
@@ -93,68 +81,43 @@ pub fn is_asleep_in_emulator(pid: i32) -> Result<bool> {
     Ok(true)
 }
 
-/// What the kernel shows instead of a system call where a process is in none, or busy in one: `proc_pid_syscall` in
-/// <https://github.com/torvalds/linux/blob/v6.12/fs/proc/base.c>
-const RUNNING: &str = "running";
-
-/// Whether a process is stopped, as by SIGSTOP.
-///
-/// # Errors
-/// Where there is no such process.
 pub fn is_stopped(pid: i32) -> Result<bool> {
-    Ok(Process::new(pid)?.stat()?.state()? == ProcState::Stopped)
+    Ok(state(pid)? == ProcState::Stopped)
 }
 
-/// Whether another process traces a process.
-///
-/// # Errors
-/// Where there is no such process.
 pub fn is_traced(pid: i32) -> Result<bool> {
     Ok(Process::new(pid)?.status()?.tracerpid != 0)
 }
 
-/// How often a process has gone to sleep of its own accord, which is how often it has woken up, and how often it
-/// was made to wait for its turn.
-///
-/// # Errors
-/// Where there is no such process, or the kernel does not count.
+/// Numbers of context switches: voluntary ones, as often as the process went to sleep, and others.
 pub fn switches(pid: i32) -> Result<(u64, u64)> {
     let status = Process::new(pid)?.status()?;
-    match (status.voluntary_ctxt_switches, status.nonvoluntary_ctxt_switches) {
-        (Some(voluntary), Some(other)) => Ok((voluntary, other)),
-        _ => bail!("the kernel does not count context switches"),
-    }
+    let switches = status.voluntary_ctxt_switches.zip(status.nonvoluntary_ctxt_switches);
+    switches.context("the kernel does not count context switches")
 }
 
-/// The children of a process, zombies included.
-///
-/// # Errors
-/// Where there is no such process.
+/// The children of a process, including zombies.
 pub fn children(pid: i32) -> Result<Vec<i32>> {
     let children = Process::new(pid)?.task_main_thread()?.children()?;
     Ok(children.into_iter().map(u32::cast_signed).collect())
 }
 
-/// Whether a process is dead and not reaped; one that is gone is not.
+/// Whether a process is dead and not reaped; false if it doesn't exist.
 pub fn is_zombie(pid: i32) -> bool {
-    Process::new(pid).and_then(|process| process.stat()?.state()).is_ok_and(|state| state == ProcState::Zombie)
+    state(pid).is_ok_and(|state| state == ProcState::Zombie)
 }
 
-/// Whether a process is there and not dead.
 pub fn is_alive(pid: i32) -> bool {
     Process::new(pid).is_ok() && !is_zombie(pid)
 }
 
-/// How many children of a process are dead and not reaped.
-///
-/// # Errors
-/// Where there is no such process.
+/// Number of children of a process that are dead and not reaped.
 pub fn zombies(pid: i32) -> Result<usize> {
     Ok(children(pid)?.into_iter().filter(|&child| is_zombie(child)).count())
 }
 
-/// Has this process end quietly once nobody reads what it prints any more, as other programs do.
+/// Makes this process end quietly when its output's reader is gone, as other programs do.
 pub fn end_with_its_reader() {
-    // SAFETY: no handler is installed; the signal's default is to end the process.
+    // SAFETY: No handler is installed; the signal's default is to end the process.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }

@@ -1,52 +1,60 @@
-//! Waiting for something that another process does.
+//! Waiting for another process.
+//!
+//! `PAUSE_TIME_FACTOR` multiplies every time-out and pause, for a machine that is slow or busy: `PAUSE_TIME_FACTOR=5`.
 
 use anyhow::{Result, ensure};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many seconds anything may take before it is called a hang: a generous minute, for emulators are slow and so
-/// are machines that do something else.
-static PATIENCE: AtomicU64 = AtomicU64::new(60);
+static FACTOR: LazyLock<f64> = LazyLock::new(|| {
+    let factor = std::env::var("PAUSE_TIME_FACTOR").ok().and_then(|factor| factor.parse().ok());
+    factor.filter(|factor| (0.01..1e6).contains(factor)).unwrap_or(1.0)
+});
 
-/// How long anything may take before it is called a hang.
-pub fn patience() -> Duration {
-    Duration::from_secs(PATIENCE.load(Relaxed))
+/// Seconds after which a process counts as hung. Emulators are slow.
+static TIMEOUT: AtomicU64 = AtomicU64::new(60);
+
+const TIMED_OUT: &str = "gave up waiting until";
+
+/// Multiplies a duration by the factor.
+pub fn scaled(duration: Duration) -> Duration {
+    duration.mul_f64(*FACTOR)
 }
 
-/// Sets how many seconds anything may take, where it is known to hang.
-pub fn set_patience(seconds: u64) {
-    PATIENCE.store(seconds, Relaxed);
+pub fn timeout() -> Duration {
+    scaled(Duration::from_secs(TIMEOUT.load(Relaxed)))
 }
 
-/// How soon to look again at first.
-const FIRST: Duration = Duration::from_micros(10);
+/// Sets the time-out, for programs that are expected to hang.
+pub fn set_timeout(seconds: u64) {
+    TIMEOUT.store(seconds, Relaxed);
+}
 
-/// Waits until something is so, looking as often as `interval` says and at first more often, or all the time where that
-/// is zero. Returns whether it became so within `limit`.
-///
-/// # Errors
-/// Where that can't be known.
-pub fn within(limit: Duration, interval: Duration, mut is_so: impl FnMut() -> Result<bool>) -> Result<bool> {
-    let start = Instant::now();
-    let mut pause = FIRST;
+/// Waits for a condition for up to `limit`, which isn't scaled, checking it every `interval` and at first more often, or
+/// all the time if that is zero. Returns whether it came true.
+pub fn within(limit: Duration, interval: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<bool> {
+    let (start, mut pause) = (Instant::now(), Duration::from_micros(10));
     while start.elapsed() < limit {
-        if is_so()? {
+        if condition()? {
             return Ok(true);
         }
         match interval {
-            Duration::ZERO => std::thread::yield_now(),
-            _ => std::thread::sleep(pause.min(interval)),
+            Duration::ZERO => thread::yield_now(),
+            _ => thread::sleep(pause.min(interval)),
         }
         pause = pause.saturating_mul(2);
     }
-    is_so()
+    condition()
 }
 
-/// Waits until something is so. `what` ends the sentence "gave up waiting until".
-///
-/// # Errors
-/// Where it does not become so, or that can't be known.
-pub fn until(what: &str, interval: Duration, is_so: impl FnMut() -> Result<bool>) -> Result<()> {
-    ensure!(within(patience(), interval, is_so)?, "gave up waiting until {what}");
+/// Waits for a condition. `what` ends the sentence "gave up waiting until".
+pub fn until(what: &str, interval: Duration, condition: impl FnMut() -> Result<bool>) -> Result<()> {
+    ensure!(within(timeout(), interval, condition)?, "{TIMED_OUT} {what}");
     Ok(())
+}
+
+pub fn is_timeout(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains(TIMED_OUT)
 }

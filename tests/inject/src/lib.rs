@@ -1,0 +1,57 @@
+//! Injects faults into a running program and checks that it keeps its contract.
+//!
+//! - [`signals`] stops the program before each instruction in turn, and sends it a signal there.
+//! - [`syscalls`] replaces the results of its system calls.
+//!
+//! A [`Tracee`] is stopped by the kernel ([`ptrace`]) or by its emulator ([`emulator`]).
+
+pub mod emulator;
+mod gdb;
+#[cfg(target_arch = "x86_64")]
+pub mod ptrace;
+mod scenario;
+pub mod signals;
+#[cfg(target_arch = "x86_64")]
+pub mod syscalls;
+
+use anyhow::Result;
+use harness::process::Signals;
+use harness::{Child, Program, Spawn};
+use nix::sys::signal::Signal;
+use scenario::{Scenario, Stderr};
+
+/// Limit for the instructions of a run, many times the number that the program executes.
+const INSTRUCTIONS: usize = 10_000;
+
+/// The program fits in one page.
+const PAGE: u64 = 4096;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Stopped before another instruction, possibly the first one of a handler.
+    Stopped,
+    /// In a system call that sleeps.
+    Asleep,
+    Ended,
+}
+
+/// A program that is stopped between two instructions, or asleep in a system call. Dropping it kills the program.
+pub trait Tracee: Sized {
+    /// Starts a program, stopped before its first instruction.
+    fn start(program: &Program, spawn: Spawn) -> Result<Self>;
+
+    /// Delivers the pending signal or else executes one instruction. If the program is asleep and no signal was sent,
+    /// it stays so.
+    fn step(&mut self) -> Result<Step>;
+
+    fn signals(&self) -> Result<Signals>;
+
+    fn accepts(&self, _signal: Signal) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn send(&mut self, signal: Signal) -> Result<()>;
+
+    /// Lets the program run on its own.
+    fn detach(self) -> Result<Child>;
+}

@@ -1,0 +1,161 @@
+//! `cargo xtask inject`: the program keeps its contract whatever signal arrives, at whatever instruction, and whatever
+//! its system calls return.
+
+use anyhow::{Result, bail, ensure};
+use harness::Program;
+use inject::emulator::Emulator;
+use inject::signals::{self, Depth, Tally};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use xshell::Shell;
+use xtask::command::UsageError;
+use xtask::golden::Golden;
+use xtask::output::Staged;
+use xtask::platform::{self, PLATFORMS, Platform, QEMU_USER, Selection};
+use xtask::prerequisites::Prerequisites;
+use xtask::table::Table;
+use xtask::{build, outln, subcommands, test};
+
+#[derive(clap::Args)]
+struct Arguments {
+    /// Inject only these
+    kind: Option<Kind>,
+
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Send single signals, and a second one only to handlers that interrupt the sleep
+    #[arg(long)]
+    singles: bool,
+
+    /// Test this program for this machine instead
+    #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = test::existing_file)]
+    against: Option<PathBuf>,
+
+    /// Write the counts to the golden files
+    #[arg(long, conflicts_with_all = ["singles", "against"])]
+    bless: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    Signals,
+    Syscalls,
+}
+
+/// The one platform on which results of system calls can be injected.
+const SYSCALLS_PLATFORM: &str = "linux/amd64";
+
+/// Number of columns of the signals' table that `--singles` does not change.
+const SINGLES: usize = 3;
+
+const ENOUGH: usize = 5;
+
+fn main() -> ExitCode {
+    subcommands::main_of_subcommand("inject", run)
+}
+
+fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
+    let programs = match &arguments.against {
+        Some(path) => vec![(platform::native()?, Program::new(path.display().to_string(), path.clone()))],
+        None => build(shell, &arguments.selection.platforms())?,
+    };
+    let of_syscalls = programs.iter().find(|(platform, _)| platform.is_native() && platform.name == SYSCALLS_PLATFORM);
+    if of_syscalls.is_none() && arguments.kind == Some(Kind::Syscalls) {
+        bail!(UsageError(format!("results of system calls are injected on {SYSCALLS_PLATFORM} only")));
+    }
+    if arguments.kind != Some(Kind::Syscalls) {
+        let rows = programs.iter().map(|(platform, program)| inject_signals(platform, program, arguments.singles));
+        finish(shell, arguments, "signals", rows.collect::<Result<_>>()?)?;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if arguments.kind != Some(Kind::Signals)
+        && let Some((platform, program)) = of_syscalls
+    {
+        let row = inject_syscalls(shell, arguments.against.is_none(), platform, program)?;
+        finish(shell, arguments, "syscalls", vec![row])?;
+    }
+    Ok(())
+}
+
+/// Whether this machine's kernel stops the program, instead of an emulator.
+fn is_traced(platform: &Platform) -> bool {
+    cfg!(target_arch = "x86_64") && platform.is_native()
+}
+
+fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<(&'static Platform, Program)>> {
+    let mut prerequisites = Prerequisites::of("cargo xtask inject");
+    for platform in platforms.iter().filter(|platform| !is_traced(platform)) {
+        prerequisites.file(&platform.emulator(), QEMU_USER, "stop programs for other platforms");
+    }
+    let binaries = build::build_with(shell, platforms, None, prerequisites)?;
+    let path = shell.current_dir().join("target/inject");
+    let mut staged = Staged::new(&path)?;
+    let mut programs = Vec::new();
+    for binary in binaries {
+        let name = binary.file_name();
+        programs.push((binary.platform, Program::new(binary.platform.name, path.join(&name))));
+        staged.file(name, binary.content, 0o755);
+    }
+    staged.commit()?;
+    Ok(programs)
+}
+
+/// A row of a table, the number of its columns to compare, and the violations.
+type Injected = (Vec<String>, usize, Vec<String>);
+
+fn inject_signals(platform: &Platform, program: &Program, singles: bool) -> Result<Injected> {
+    let depth = if singles { Depth::Handlers } else { Depth::Pairs };
+    let (how, Tally { points, pairs, runs, left_out, violations }) = explore_signals(platform, program, depth)?;
+    let counts = [points, pairs, runs, left_out].map(|count| if count == 0 { "–".into() } else { count.to_string() });
+    let row = [vec![program.name.clone(), how.into()], counts.into(), vec![violations.len().to_string()]].concat();
+    let columns = if singles && is_traced(platform) { SINGLES } else { row.len() };
+    Ok((row, columns, violations))
+}
+
+fn explore_signals(platform: &Platform, program: &Program, depth: Depth) -> Result<(&'static str, Tally)> {
+    #[cfg(target_arch = "x86_64")]
+    if is_traced(platform) {
+        return Ok(("ptrace", signals::explore::<inject::ptrace::Ptrace>(program, depth, ENOUGH)?));
+    }
+    // An emulator is too slow for pairs.
+    let depth = depth.min(Depth::Handlers);
+    let program = &Program { emulator: Some(platform.emulator().into()), ..program.clone() };
+    Ok(("qemu-user", signals::explore::<Emulator>(program, depth, ENOUGH)?))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn inject_syscalls(shell: &Shell, is_ours: bool, platform: &'static Platform, program: &Program) -> Result<Injected> {
+    use inject::syscalls::{Tally, explore, instructions};
+    let Tally { calls, results, runs, paths, reached, mut violations } = explore(program, ENOUGH)?;
+    let instructions = if is_ours { instructions(shell, platform)? } else { reached.clone() };
+    let missed: Vec<_> = instructions.difference(&reached).collect();
+    if !missed.is_empty() {
+        violations.push(format!("no result leads to the instructions at {missed:#x?}"));
+    }
+    let total = instructions.len();
+    let counts = [calls.len(), results, runs, paths.len(), total, total - missed.len(), violations.len()];
+    let row = [vec![program.name.clone()], counts.map(|count| count.to_string()).into()].concat();
+    Ok((row, counts.len() + 1, violations))
+}
+
+/// Prints the rows, and compares them with the golden table.
+fn finish(shell: &Shell, arguments: &Arguments, kind: &str, injected: Vec<Injected>) -> Result<()> {
+    let golden = Golden::read(&shell.current_dir(), &format!("tests/inject/{kind}.txt"), "cargo xtask inject")?;
+    let mut table = Table::new(golden.table.headings.clone());
+    let mut wrong = Vec::new();
+    for (row, columns, violations) in injected {
+        if violations.is_empty() && !arguments.bless && arguments.against.is_none() {
+            wrong.extend(golden.check(&row, 1, columns).err().map(|error| error.to_string()));
+        }
+        wrong.extend(violations.into_iter().map(|violation| format!("{}: {violation}", row[0])));
+        table.push(row);
+    }
+    outln!("{table}");
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if arguments.bless {
+        let rows = PLATFORMS.iter().filter(|platform| kind == "signals" || platform.name == SYSCALLS_PLATFORM);
+        return golden.bless(table.rows, 1, &rows.map(|platform| vec![platform.name.into()]).collect::<Vec<_>>());
+    }
+    if arguments.against.is_some() { Ok(()) } else { golden.check_program() }
+}

@@ -1,0 +1,151 @@
+//! A tracee that the kernel stops, by ptrace.
+
+use crate::{PAGE, Step, Tracee, scenario};
+use anyhow::{Context, Result, bail, ensure};
+use harness::process::Signals;
+use harness::{Child, Program, Spawn, process, wait};
+use nix::libc::user_regs_struct;
+use nix::sys::ptrace;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+use syscalls::Sysno;
+
+const SYSCALL_INSTRUCTION: [u8; 2] = [0x0f, 0x05];
+
+/// System calls that return without sleeping, or end the program. A PID 1 sleeps in exit until all other processes of
+/// its namespace are gone.
+const NEVER_SLEEP: [Sysno; 5] =
+    [Sysno::exit, Sysno::getpid, Sysno::rt_sigaction, Sysno::rt_sigprocmask, Sysno::rt_sigreturn];
+
+pub struct Ptrace {
+    pub child: Child,
+    pid: Pid,
+    registers: user_regs_struct,
+    /// Address and content of the program's page.
+    page: (u64, Vec<u8>),
+    /// Intercepted, to be delivered by the next step.
+    signal: Option<Signal>,
+    /// Whether a signal was sent that has not been intercepted yet.
+    is_pending: bool,
+    is_asleep: bool,
+}
+
+impl Tracee for Ptrace {
+    fn start(program: &Program, spawn: Spawn) -> Result<Self> {
+        let child = Spawn { traced: true, ..spawn }.spawn(program)?;
+        let pid = Pid::from_raw(child.pid());
+        let status = waitpid(pid, None)?;
+        ensure!(matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP)), "it can't be started: {status:?}");
+        let registers = ptrace::getregs(pid)?;
+        let (start, mut page) = (registers.rip / PAGE * PAGE, vec![0; PAGE as usize]);
+        File::open(format!("/proc/{pid}/mem"))?.read_exact_at(&mut page, start)?;
+        Ok(Self { child, pid, registers, page: (start, page), signal: None, is_pending: false, is_asleep: false })
+    }
+
+    fn step(&mut self) -> Result<Step> {
+        while !self.is_asleep {
+            let may_sleep = self.is_at_syscall()? && !NEVER_SLEEP.iter().any(|call| *call as u64 == self.registers.rax);
+            ptrace::step(self.pid, self.signal.take())?;
+            let status = if may_sleep { self.wait_for_stop_or_sleep()? } else { waitpid(self.pid, None)? };
+            let status = match status {
+                WaitStatus::Stopped(_, signal) => {
+                    self.registers = ptrace::getregs(self.pid)?;
+                    if signal == Signal::SIGTRAP {
+                        return Ok(Step::Stopped);
+                    }
+                    (self.signal, self.is_pending) = (Some(signal), false);
+                    continue;
+                }
+                WaitStatus::StillAlive => {
+                    self.is_asleep = true;
+                    continue;
+                }
+                WaitStatus::Exited(_, status) => status << 8,
+                WaitStatus::Signaled(_, signal, _) => signal as i32,
+                other => bail!("unexpected status {other:?}"),
+            };
+            self.child.status = Some(ExitStatus::from_raw(status));
+            return Ok(Step::Ended);
+        }
+        Ok(Step::Asleep)
+    }
+
+    fn signals(&self) -> Result<Signals> {
+        process::signals(self.pid.as_raw())
+    }
+
+    fn send(&mut self, signal: Signal) -> Result<()> {
+        scenario::send(self.pid.as_raw(), signal)?;
+        self.is_pending = true;
+        if self.is_asleep {
+            // The step ends in which it fell asleep. The signal that woke it is still pending.
+            let status = waitpid(self.pid, None)?;
+            ensure!(matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP)), "unexpected status {status:?}");
+            self.registers = ptrace::getregs(self.pid)?;
+            self.is_asleep = false;
+        }
+        Ok(())
+    }
+
+    fn detach(self) -> Result<Child> {
+        ptrace::detach(self.pid, self.signal).context("can't detach from it")?;
+        Ok(self.child)
+    }
+}
+
+impl Ptrace {
+    /// Returns the offset of the next instruction in the file. A program sleeps in the one before it.
+    pub fn offset(&self) -> u64 {
+        self.registers.rip % PAGE
+    }
+
+    /// Returns the registers if the next instruction is a system call and no signal comes before it.
+    pub fn syscall(&self) -> Result<Option<user_regs_struct>> {
+        let is_next = !self.is_asleep && self.signal.is_none() && !self.is_pending && self.is_at_syscall()?;
+        Ok(is_next.then_some(self.registers))
+    }
+
+    /// Skips the next system call, with this result. Like the kernel, it overwrites rcx and r11.
+    pub fn skip_syscall(&mut self, result: i64) -> Result<()> {
+        let rip = self.registers.rip + SYSCALL_INSTRUCTION.len() as u64;
+        let (rax, r11) = (result.cast_unsigned(), self.registers.eflags);
+        self.registers = user_regs_struct { rip, rax, rcx: rip, r11, ..self.registers };
+        Ok(ptrace::setregs(self.pid, self.registers)?)
+    }
+
+    pub fn write_revents(&mut self, pollfd: u64, revents: i16) -> Result<()> {
+        let address = pollfd as ptrace::AddressType;
+        let word = ptrace::read(self.pid, address)?.cast_unsigned();
+        let word = word << 16 >> 16 | u64::from(revents.cast_unsigned()) << 48;
+        Ok(ptrace::write(self.pid, address, word.cast_signed())?)
+    }
+
+    fn is_at_syscall(&self) -> Result<bool> {
+        let (rip, (start, page)) = (self.registers.rip, &self.page);
+        Ok(match page.get(rip.wrapping_sub(*start) as usize..).filter(|rest| rest.len() >= SYSCALL_INSTRUCTION.len()) {
+            Some(rest) => rest.starts_with(&SYSCALL_INSTRUCTION),
+            // In a library, or the kernel's vDSO.
+            None => ptrace::read(self.pid, rip as ptrace::AddressType)?.to_le_bytes().starts_with(&SYSCALL_INSTRUCTION),
+        })
+    }
+
+    /// Waits until it has stopped or ended, or sleeps: [`WaitStatus::StillAlive`].
+    fn wait_for_stop_or_sleep(&self) -> Result<WaitStatus> {
+        let poll = || waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
+        let mut status = WaitStatus::StillAlive;
+        wait::until("it stops or sleeps", Duration::ZERO, || {
+            // Most calls return at once. Whether it sleeps takes longer to find out, and it may stop before that.
+            status = poll()?;
+            let is_asleep = status == WaitStatus::StillAlive && process::is_asleep(self.pid.as_raw())?;
+            status = if is_asleep { poll()? } else { status };
+            Ok(is_asleep || status != WaitStatus::StillAlive)
+        })?;
+        Ok(status)
+    }
+}

@@ -1,0 +1,83 @@
+//! How a program is started, and the signals that are injected.
+
+use anyhow::{Context, Result};
+use contract::{INTERRUPT, TERMINATED};
+use harness::{Role, Spawn, StdioPipe, Stream, process, wait};
+use nix::sys::signal::Signal::{self, SIGCHLD, SIGINT, SIGTERM};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+pub const SIGNALS: [Signal; 3] = [SIGTERM, SIGINT, SIGCHLD];
+
+/// Returns the program's message before it exits.
+pub fn message(signal: Signal) -> Option<&'static str> {
+    match signal {
+        SIGTERM => Some(TERMINATED),
+        SIGINT => Some(INTERRUPT),
+        _ => None,
+    }
+}
+
+/// Sends a signal, SIGCHLD by killing a child. It is pending when this returns; a tracer's next request sees it.
+pub fn send(pid: i32, signal: Signal) -> Result<()> {
+    if signal != SIGCHLD {
+        return Ok(kill(Pid::from_raw(pid), signal)?);
+    }
+    let children = process::children(pid)?;
+    let child = children.into_iter().find(|&child| !process::is_zombie(child)).context("it has no child left")?;
+    kill(Pid::from_raw(child), Signal::SIGKILL)?;
+    wait::until("its child is dead", Duration::ZERO, || Ok(!process::is_alive(child)))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stderr {
+    Open,
+    Full,
+    /// A pipe without a reader.
+    Broken,
+}
+
+/// How a program is started, and what happens to it whenever it sleeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    pub role: Role,
+    pub arguments: &'static [&'static str],
+    pub stderr: Stderr,
+    /// Whether all signals are blocked: the mask survives exec.
+    pub blocked: bool,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only amd64's system calls are injected"))]
+    pub signals: &'static [Signal],
+}
+
+pub const INIT: Scenario =
+    Scenario { role: Role::Init, arguments: &[], stderr: Stderr::Open, blocked: false, signals: &[] };
+pub const ORDINARY: Scenario = Scenario { role: Role::Ordinary, ..INIT };
+
+/// The pipes that are the stderr of many programs. They are made before any program is started: until exec, a new
+/// process has copies of all files, and a copy of the reading end would be a reader.
+pub struct Pipes {
+    full: StdioPipe,
+    broken: StdioPipe,
+}
+
+impl Pipes {
+    pub fn new() -> Result<Self> {
+        Ok(Self { full: StdioPipe::new(Stream::Full, false)?, broken: StdioPipe::new(Stream::Broken, false)? })
+    }
+
+    /// Returns how to start the program in a scenario, with this many children that can die.
+    pub fn spawn(&self, scenario: &Scenario, children: usize) -> Result<Spawn> {
+        let copy = |pipe: &StdioPipe| anyhow::Ok(pipe.child.as_ref().map(OwnedFd::try_clone).transpose()?);
+        let stderr = match scenario.stderr {
+            Stderr::Open => Some(Stream::Pipe),
+            Stderr::Full => copy(&self.full)?.map(Stream::File),
+            Stderr::Broken => copy(&self.broken)?.map(Stream::File),
+        };
+        let Scenario { role, blocked: block, .. } = *scenario;
+        let stderr = stderr.context("a pipe has a writing end")?;
+        let spawn = Spawn { stderr, block, sleeping_children: children, ..Spawn::new(role) };
+        Ok(spawn.arguments(scenario.arguments.iter().copied()))
+    }
+}

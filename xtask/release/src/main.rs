@@ -1,7 +1,0 @@
-//! `cargo xtask release`, as a program.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    xtask::command::main_of_proof("release", release::run)
-}

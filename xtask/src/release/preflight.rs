@@ -1,0 +1,75 @@
+//! Checks before any work: the repository is at a release, and every platform can be built.
+
+use super::git_state::{GitState, git};
+use super::{VERSION, sbom};
+use crate::compiler::{self, Compiler};
+use crate::platform::PLATFORMS;
+use crate::ports;
+use crate::prerequisites::Prerequisites;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use tempfile::TempDir;
+use xshell::Shell;
+
+/// Checks everything. Returns the repository's state, an export of its commit, and the compiler for each target; or one
+/// error with all complaints.
+pub fn run(shell: &Shell) -> Result<(GitState, TempDir, BTreeMap<&'static str, Compiler>)> {
+    let repository = shell.current_dir();
+    let mut complaints = Vec::new();
+    let exported = GitState::of(&repository).and_then(|state| Ok((export(&repository, &state.commit)?, state)));
+    let exported = accept(exported, &mut complaints);
+    if let Some((export, state)) = &exported {
+        accept(state.check_work_tree(&repository, export.path()), &mut complaints);
+        accept(state.check_tag(&repository), &mut complaints);
+    }
+    accept(check_changelog(shell), &mut complaints);
+    accept(ports::check(shell).context("a platform is missing"), &mut complaints);
+    let mut prerequisites = Prerequisites::of("cargo xtask release");
+    let compilers = compiler::choose(shell, PLATFORMS.iter().map(|platform| platform.target), None, &mut prerequisites);
+    let compilers = accept(compilers.context("a platform can't be built"), &mut complaints);
+    let (Some((export, state)), Some(compilers), true) = (exported, compilers, complaints.is_empty()) else {
+        bail!("can't release {VERSION}:\n  {}", complaints.join("\n  "));
+    };
+    prerequisites.ensure_installed(shell)?;
+    sbom::ensure_installed(shell)?;
+    Ok((state, export, compilers))
+}
+
+fn accept<T>(result: Result<T>, complaints: &mut Vec<String>) -> Option<T> {
+    result.map_err(|error| complaints.push(format!("{error:#}"))).ok()
+}
+
+/// Writes the files of a commit to a new directory, which shares the repository's target directory.
+fn export(repository: &Path, commit: &str) -> Result<TempDir> {
+    // Not in a directory that others can write to: cargo reads the configuration of parent directories.
+    let target = repository.join("target");
+    fs::create_dir_all(&target)?;
+    let directory = TempDir::with_prefix_in("release-", &target)?;
+    let archive = directory.path().join("archive.tar");
+    let output = format!("--output={}", archive.display());
+    // The user's configuration must not change the files.
+    let settings = ["-c", "core.attributesFile=", "-c", "core.autocrlf=false", "-c", "core.eol=lf"];
+    git(repository, &[&settings[..], &["archive", "--format=tar", &output, commit]].concat())?;
+    tar::Archive::new(File::open(&archive)?).unpack(directory.path())?;
+    fs::remove_file(archive)?;
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(target, directory.path().join("target"))?;
+    Ok(directory)
+}
+
+/// Fails unless the changelog has a section about this version, with a date.
+fn check_changelog(shell: &Shell) -> Result<()> {
+    let changelog = shell.read_file("CHANGELOG.md")?;
+    let mut headings = changelog.lines().filter_map(|line| line.strip_prefix("## "));
+    let date = headings.find_map(|heading| {
+        let (version, date) = heading.split_once(" - ").unwrap_or((heading, ""));
+        (version.trim().trim_matches(['[', ']']) == VERSION).then(|| date.trim())
+    });
+    let date = date.with_context(|| format!("CHANGELOG.md has no section about {VERSION}"))?;
+    let is_date =
+        date.split('-').map(str::len).eq([4, 2, 2]) && date.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
+    ensure!(is_date, "CHANGELOG.md has no date for {VERSION} (`## {VERSION} - 2030-12-31`)");
+    Ok(())
+}

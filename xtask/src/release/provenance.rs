@@ -1,0 +1,168 @@
+//! SLSA provenance v1, in an in-toto statement.
+
+use super::git_state::tag;
+use super::{Files, GitState, VERSION, json};
+use crate::build::Binary;
+use crate::compiler::{Compiler, Toolchain};
+use crate::digest::sha256;
+use crate::image::Contents;
+use crate::platform::PLATFORMS;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json as object};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use xshell::{Shell, cmd};
+
+pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
+
+/// The default builder: a machine of the person who signs the release.
+pub const RELEASER: &str = "urn:pause:builder:releaser";
+
+/// docs/release.md describes its parameters.
+const BUILD_TYPE: &str = "urn:pause:build:release:v1";
+
+/// The sources of Rust.
+pub const RUST: &str = "https://github.com/rust-lang/rust";
+
+/// Parses `--builder`.
+pub fn parse_builder(text: &str) -> Result<String> {
+    let (scheme, rest) = text.split_once(':').unwrap_or_default();
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "+-.".contains(char);
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.chars().all(is_plain);
+    let is_uri = is_scheme && !rest.is_empty() && text.chars().all(|char| char.is_ascii_graphic());
+    ensure!(is_uri, "a builder is a URI, like https://ci.example/builder/v1");
+    Ok(text.into())
+}
+
+/// A compiler, with its `core`.
+pub struct Rustc {
+    pub compiler: Compiler,
+    pub name: String,
+    pub version: String,
+    /// The commit that it was built from.
+    pub commit: Option<String>,
+    /// File names and digests of the compiled `core` that it came with.
+    pub core: BTreeMap<String, String>,
+    /// Debian's packages, with their versions.
+    packages: Vec<String>,
+    /// The platforms that it built for.
+    platforms: Vec<&'static str>,
+}
+
+impl Rustc {
+    /// Returns the compilers of these binaries.
+    pub fn all(shell: &Shell, binaries: &[Binary]) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for compiler in [Compiler::Active, Compiler::Private, Compiler::Debian] {
+            let built = binaries.iter().filter(|binary| binary.compiler == compiler).map(|binary| binary.platform);
+            let platforms: Vec<_> = built.clone().map(|platform| platform.name).collect();
+            if platforms.is_empty() {
+                continue;
+            }
+            let toolchain = Toolchain::of(shell, compiler)?;
+            let rustc = &toolchain.rustc;
+            let text = cmd!(shell, "{rustc} -vV").quiet().read()?;
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(String::from);
+            let version = field("release: ").context("rustc prints no release")?;
+            // A package may have been built without git.
+            let commit = field("commit-hash: ").filter(|commit| commit != "unknown");
+            let (mut core, mut packages) = (BTreeMap::new(), Vec::new());
+            if compiler == Compiler::Debian {
+                // It builds `core` from source, and so does any other for targets that it has no `core` for.
+                let format = "--showformat=${Package} ${Version}\\n";
+                let list = cmd!(shell, "dpkg-query --show {format} rustc-web rust-web-src lld-22").quiet().read()?;
+                packages.extend(list.lines().map(String::from));
+            } else {
+                let found = built.filter_map(|platform| Some((platform.target, toolchain.core(platform.target)?)));
+                for (target, file) in found {
+                    let name = file.file_name().unwrap_or_default().to_string_lossy();
+                    core.insert(format!("{target}/{name}"), sha256(&fs::read(&file)?));
+                }
+            }
+            let name = format!("{compiler} rustc {version}");
+            all.push(Self { compiler, name, version, commit, core, packages, platforms });
+        }
+        Ok(all)
+    }
+}
+
+/// Writes the provenance of these files and of the image whose index has this digest.
+pub fn write(
+    shell: &Shell,
+    compilers: &[Rustc],
+    contents: &Contents,
+    builder: &str,
+    state: &GitState,
+    index: &str,
+    files: &Files,
+) -> Result<Vec<u8>> {
+    let Contents { annotations, links, user, .. } = contents;
+    let references = contents.references();
+    let subject = |name: &str, digest: &str| object!({ "name": name, "digest": { "sha256": digest } });
+    let image = references.iter().map(|name| subject(name, index));
+    let subjects: Vec<_> = image.chain(files.iter().map(|(name, content)| subject(name, &sha256(content)))).collect();
+
+    let mut source = object!({ "digest": { "gitCommit": state.commit } });
+    match &state.origin {
+        Some(origin) => source["uri"] = format!("{origin}@refs/tags/{}", tag()).into(),
+        None => source["name"] = "pause".into(),
+    }
+    let dependencies = [vec![source], resolved_dependencies(shell, compilers)?].concat();
+    json(object!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subjects,
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {
+                    "command": "cargo xtask release",
+                    "version": VERSION,
+                    "names": references,
+                    "annotations": annotations.iter().cloned().collect::<BTreeMap<_, _>>(),
+                    "links": links,
+                    "user": user,
+                },
+                "resolvedDependencies": dependencies,
+            },
+            "runDetails": { "builder": { "id": builder } },
+        },
+    }))
+}
+
+/// Returns resource descriptors of the compilers, and of the crates from registries that are linked into the program and
+/// into this command.
+fn resolved_dependencies(shell: &Shell, compilers: &[Rustc]) -> Result<Vec<Value>> {
+    let mut descriptors = Vec::new();
+    for Rustc { name, commit, packages, platforms, .. } in compilers {
+        let annotations = object!({ "platforms": platforms, "packages": packages });
+        let mut descriptor = object!({ "name": name, "uri": format!("git+{RUST}"), "annotations": annotations });
+        if let Some(commit) = commit {
+            descriptor["digest"] = object!({ "gitCommit": commit });
+        }
+        descriptors.push(descriptor);
+    }
+    let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
+    let targets = PLATFORMS.iter().map(|platform| ("pause", platform.target)).chain([("xtask", &*host)]);
+    let mut crates = BTreeSet::new();
+    for (package, target) in targets.collect::<BTreeSet<_>>() {
+        let tree = cmd!(shell, "cargo tree --quiet --locked --package {package} --target {target} --no-dedupe");
+        let tree = tree.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]).quiet().read()?;
+        crates.extend(tree.lines().map(String::from));
+    }
+    let lock = shell.read_file("Cargo.lock")?;
+    for line in crates {
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(version)) = (words.next(), words.next()) else { continue };
+        let version = version.trim_start_matches('v');
+        let entry = lock.split_once(&format!("name = \"{name}\"\nversion = \"{version}\"\n"));
+        let (_, entry) = entry.with_context(|| format!("Cargo.lock has no {name} {version}"))?;
+        let mut entry = entry.lines().take_while(|line| !line.is_empty());
+        // This repository's own have none.
+        if let Some(digest) = entry.find_map(|line| line.strip_prefix("checksum = ")) {
+            let digest = object!({ "sha256": digest.trim_matches('"') });
+            descriptors.push(object!({ "uri": format!("pkg:cargo/{name}@{version}"), "digest": digest }));
+        }
+    }
+    Ok(descriptors)
+}

@@ -1,0 +1,127 @@
+# Cases of `cargo xtask release` in copies of the sources, each a git repository with a tag. The functions in cases.sh come
+# first.
+
+TAG=v$VERSION
+CHECKOUT=$PWD
+for role in AUTHOR COMMITTER; do # the same sources give the same commit
+    export "GIT_${role}_NAME=me" "GIT_${role}_EMAIL=me@git.example" "GIT_${role}_DATE=2030-12-31T00:00:00Z"
+done
+
+commit() { git add --all && git commit --quiet --message All; }
+tag() { git tag --force "$TAG" > "$work/stdout"; }
+
+# repository DIRECTORY: makes a repository, in which the version has a date, and goes there.
+repository() {
+    cd "$CHECKOUT"
+    copy "$1"
+    cd "$1"
+    sed -i "s/^## $VERSION - .*/## $VERSION - 2030-12-31/" CHANGELOG.md
+    # The private toolchain and the SBOM's tool are installed once, and `core` is built once.
+    target=${target:-$CARGO_TARGET_DIR}
+    unset CARGO_TARGET_DIR
+    ln -s "$target" target
+    git init --quiet
+    git remote add origin https://me:secret@git.example/pause.git
+    commit
+}
+
+# refuses REASON...: fails unless a release is refused for reasons that begin like these.
+refuses() {
+    local status=0 complaints number=0 reason
+    "$XTASK" release > "$work/stdout" 2> "$work/stderr" || status=$?
+    same $status 1
+    same "$(< "$work/stdout")" ""
+    [ ! -e dist ] || die "something is left over"
+    mapfile -t complaints < <(sed "0,/^error: can't release $VERSION:\$/d" "$work/stderr")
+    [ ${#complaints[@]} = $# ] || die "not $# complaints: $(< "$work/stderr")"
+    for reason; do
+        [[ ${complaints[number++]} == "  $reason"* ]] || die "no complaint \"$reason\": $(< "$work/stderr")"
+    done
+}
+
+#### the same tag gives the same release, complete or not at all
+# One case, because building every platform takes long.
+repository "$work/one ü"
+tag
+"$XTASK" release
+PAUSE_CHECK_RELEASE=$PWD/dist/release "$TESTS"
+sums=$(cd dist/release && sha256sum --check --strict SHA256SUMS)
+same "$(wc -l <<< "$sums")" "$(find dist/release -type f -not -name SHA256SUMS | wc -l)"
+same "$("dist/release/$PROGRAM" -v)" "pause $VERSION"
+same "$(git tag --points-at HEAD)" "$TAG"
+same "$(grep -m 1 '^## ' CHANGELOG.md)" "## $VERSION - 2030-12-31"
+grep -q "^version = \"$VERSION\"" Cargo.toml
+for private in secret timestamp "$PWD" "$HOME"; do
+    same "$(grep -rlaF "$private" dist/release || true)" ""
+done
+
+repository "$work/other"
+git tag --annotate --message Released "$TAG"
+"$XTASK" release
+diff -r "$work/one ü/dist/release" dist/release
+
+# If a platform can't be built, the release before stays.
+echo 'compile_error!("no such machine");' >> src/arch/x86_64.rs
+commit
+tag
+fails 1 "can't build linux/amd64: no such machine" -- "$XTASK" release
+diff -r "$work/one ü/dist/release" dist/release
+rm -r dist
+
+# A program needs the golden digest.
+git revert --no-edit HEAD
+sed -Ei "s|^(linux/s390x +)[0-9a-f]+|\1$(printf '0%.0s' {1..64})|" tests/image/digests.txt
+commit
+tag
+fails 1 "linux/s390x by toolchain " -- "$XTASK" release
+[ ! -e dist ]
+
+#### a release is refused with every reason, before any work
+repository "$work/other"
+tag
+# The repository is changed step by step.
+repository "$work/one ü"
+refuses "the tag $TAG does not exist"
+
+git tag v77.0.0
+refuses "the commit's tag is v77.0.0, which is another version"
+
+tag
+git commit --quiet --allow-empty --message More
+refuses "the tag $TAG belongs to another commit; run \`git switch --detach $TAG\`"
+
+tag
+touch "src/new ü.rs"
+new="the work tree has changes that are not committed, in src/new ü.rs"
+refuses "$new"
+# Variables name another repository.
+GIT_DIR=$work/other/.git GIT_WORK_TREE=$work/other refuses "$new"
+GIT_INDEX_FILE=none refuses "$new"
+rm "src/new ü.rs"
+sed -i "s/fn /\nfn /" src/main.rs
+for hide in assume-unchanged skip-worktree; do
+    git update-index "--$hide" src/main.rs
+    refuses "src/main.rs differs from the commit, but git lists no change"
+    git update-index "--no-$hide" src/main.rs
+done
+
+sed -i "s/^## $VERSION - .*/## $VERSION - unreleased/" CHANGELOG.md
+refuses "the work tree has changes that are not committed, in CHANGELOG.md and 1 more" \
+    "CHANGELOG.md has no date for $VERSION (\`## $VERSION - 2030-12-31\`)"
+
+git checkout --quiet src/main.rs
+sed -i "s/^## $VERSION /## 77.0.0 /" CHANGELOG.md
+commit
+tag
+refuses "CHANGELOG.md has no section about $VERSION"
+
+git revert --no-edit HEAD
+touch src/arch/new.rs
+commit
+tag
+missing="a platform is missing: src/arch/new.rs has no line in src/arch/mod.rs"
+refuses "$missing"
+GIT_TEST_ASSUME_DIFFERENT_OWNER=1 refuses "git refuses: detected dubious ownership in repository at " "$missing"
+
+rm -r .git
+refuses "not a git repository" "$missing"
