@@ -103,7 +103,7 @@ pub static CASES: &[Case] = &[
     case(BOTH, "honours a SIGTERM that was pending when it started", pending).ours(),
     case(BOTH, "reaps at start the children that died before", dead_children).ours(),
     // Odd streams
-    case(BOTH, "carries on and exits with 0 if nobody reads the pipe that is its stderr",
+    case(BOTH, "carries on and exits with 0 if its stderr is a pipe without a reader",
          |p, r| lives_without_stderr(p, r, Stream::Broken)).ours(),
     case(BOTH, "becomes ready and exits with 0 if the pipe that is its stderr is full",
          |p, r| lives_without_stderr(p, r, Stream::Full)).ours(),
