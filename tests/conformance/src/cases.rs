@@ -16,7 +16,6 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use Role::{Init, Ordinary};
@@ -261,18 +260,13 @@ fn any_stderr(program: &Program, role: Role) -> Result<()> {
     check(program_end.into(), Box::new(terminal), "terminal")
 }
 
-/// Two storms at once could use up the machine's process numbers.
-static STORM: Mutex<()> = Mutex::new(());
-
 fn storm(program: &Program, role: Role) -> Result<()> {
-    let _alone = STORM.lock();
     let mut child = Spawn::new(role).assisted().ready(program)?;
     child.reap(10_000, Orphans::Mixed)?;
     ends_well(child, role)
 }
 
 fn terminate_in_a_storm(program: &Program, role: Role) -> Result<()> {
-    let _alone = STORM.lock();
     let mut child = start_asleep(program, Spawn::new(role).assisted())?;
     child.orphan_spawner()?.make_orphans(100, Orphans::Mixed)?;
     child.orphan_spawner()?.start_orphans(10_000, Orphans::Mixed)?;

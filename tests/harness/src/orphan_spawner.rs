@@ -8,6 +8,7 @@ use nix::libc;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, pause, setsid};
 use std::ffi::CStr;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -36,13 +37,15 @@ pub struct OrphanSpawner {
     commands: BufReader<UnixStream>,
     /// Its number outside of its namespace.
     pub pid: i32,
+    /// Held during a storm. Three of them at once, in any test runs, use up the machine's process numbers.
+    storm: Option<File>,
 }
 
 impl OrphanSpawner {
     /// Waits until it reports its number.
     pub(crate) fn connect(socket: UnixStream) -> Result<Self> {
         socket.set_read_timeout(Some(wait::timeout()))?;
-        let mut spawner = Self { commands: BufReader::new(socket), pid: 0 };
+        let mut spawner = Self { commands: BufReader::new(socket), pid: 0, storm: None };
         spawner.pid = spawner.read()?.parse().context("the orphan spawner does not report its number")?;
         Ok(spawner)
     }
@@ -57,6 +60,11 @@ impl OrphanSpawner {
 
     /// Makes orphans, without waiting.
     pub fn start_orphans(&mut self, count: usize, orphans: Orphans) -> Result<()> {
+        if count > 1_000 && self.storm.is_none() {
+            let limit = File::open("/proc/sys/kernel/pid_max")?;
+            limit.lock()?;
+            self.storm = Some(limit);
+        }
         Ok(writeln!(self.commands.get_mut(), "{orphans:?} {count}")?)
     }
 
