@@ -15,7 +15,7 @@ const FLAGS: &str = ".cargo/config.toml";
 const SYMBOLS: &str = "PAUSE_SYMBOLS";
 
 /// The arguments that would remove those.
-const STRIPPING: [&str; 2] = ["-znosectionheader", "--orphan-handling=error"];
+const STRIPPING: [&str; 3] = ["--strip-all", "-znosectionheader", "--orphan-handling=error"];
 
 /// The linker that `cargo xtask` passes to rustc. If cargo had it, it would also link build scripts for the same target.
 const LINKER: &str = "PAUSE_LINKER";

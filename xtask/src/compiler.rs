@@ -197,7 +197,7 @@ pub fn compile(shell: &Shell, compiler: Compiler, target: &str, package: &str, s
     command = command.env("RUSTC_BOOTSTRAP", if compiles_core { "1" } else { "syscalls" });
     command = command.args(compiles_core.then_some("-Zbuild-std=core"));
     if symbols {
-        command = command.args(["--config", "profile.release.strip=false"]).env("PAUSE_SYMBOLS", "1");
+        command = command.env("PAUSE_SYMBOLS", "1");
     }
     // Build scripts are linked by the host's linker.
     command = command.env("PAUSE_LINKER", linker).args(["--".into(), format!("-Clinker={}", linker.display())]);

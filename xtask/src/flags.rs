@@ -1,7 +1,7 @@
 //! The compiler flags that `.cargo/config.toml` sets for the program, and its link arguments. The program's build script
 //! includes this file, so it uses `std` alone.
 
-pub const LINK: [&str; 7] = [
+pub const LINK: [&str; 8] = [
     // Cargo runs the linker in the workspace's root, so this is right for every checkout that shares a target directory:
     // cargo may reuse another one's output of build.rs. `path_args` in
     // https://github.com/rust-lang/cargo/blob/0.96.0/src/cargo/util/workspace.rs
@@ -12,6 +12,8 @@ pub const LINK: [&str; 7] = [
     "--no-dynamic-linker",
     // Nothing is relocated at run time, so there is nothing to protect afterwards: no PT_GNU_RELRO.
     "-znorelro",
+    // Symbols are for debuggers.
+    "--strip-all",
     // Section tables are for linkers and debuggers. The kernel reads program headers only.
     "-znosectionheader",
     // A build ID identifies debug information, which the program doesn't have.
