@@ -19,6 +19,9 @@ pub struct Platform {
     pub machine: Machine,
     /// The emulator is `qemu-<this>-static`.
     pub qemu_user: &'static str,
+    /// The least processor that the target covers, as far as the emulator has it. For s390x, qemu checks the vector
+    /// facility only. For loong64 it has one processor, without LSX before qemu 8.1.
+    pub cpu: &'static str,
     /// Largest size of the binary, in bytes.
     pub budget: u64,
 }
@@ -31,16 +34,16 @@ const BUDGET: u64 = contract::BINARY_BUDGET;
 /// All platforms, in the order of the image's index.
 #[rustfmt::skip]
 pub static PLATFORMS: &[Platform] = &[
-    Platform { name: "linux/amd64",   target: "x86_64-unknown-linux-gnu",      architecture: "x86_64",      class: ELFCLASS64, byte_order: Little, machine: EM_X86_64,    qemu_user: "x86_64",      budget: 700 },
-    Platform { name: "linux/arm64",   target: "aarch64-unknown-linux-gnu",     architecture: "aarch64",     class: ELFCLASS64, byte_order: Little, machine: EM_AARCH64,   qemu_user: "aarch64",     budget: BUDGET },
-    Platform { name: "linux/386",     target: "i586-unknown-linux-gnu",        architecture: "x86",         class: ELFCLASS32, byte_order: Little, machine: EM_386,       qemu_user: "i386",        budget: BUDGET },
-    Platform { name: "linux/arm/v7",  target: "armv5te-unknown-linux-gnueabi", architecture: "arm",         class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       qemu_user: "arm",         budget: BUDGET },
-    Platform { name: "linux/arm/v6",  target: "armv5te-unknown-linux-gnueabi", architecture: "arm",         class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       qemu_user: "arm",         budget: BUDGET },
-    Platform { name: "linux/arm/v5",  target: "armv5te-unknown-linux-gnueabi", architecture: "arm",         class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       qemu_user: "arm",         budget: BUDGET },
-    Platform { name: "linux/ppc64le", target: "powerpc64le-unknown-linux-gnu", architecture: "powerpc64",   class: ELFCLASS64, byte_order: Little, machine: EM_PPC64,     qemu_user: "ppc64le",     budget: BUDGET },
-    Platform { name: "linux/s390x",   target: "s390x-unknown-linux-gnu",       architecture: "s390x",       class: ELFCLASS64, byte_order: Big,    machine: EM_S390,      qemu_user: "s390x",       budget: BUDGET },
-    Platform { name: "linux/riscv64", target: "riscv64gc-unknown-linux-gnu",   architecture: "riscv64",     class: ELFCLASS64, byte_order: Little, machine: EM_RISCV,     qemu_user: "riscv64",     budget: BUDGET },
-    Platform { name: "linux/loong64", target: "loongarch64-unknown-linux-gnu", architecture: "loongarch64", class: ELFCLASS64, byte_order: Little, machine: EM_LOONGARCH, qemu_user: "loongarch64", budget: BUDGET },
+    Platform { name: "linux/amd64",   target: "x86_64-unknown-linux-gnu",      architecture: "x86_64",      class: ELFCLASS64, byte_order: Little, machine: EM_X86_64,    qemu_user: "x86_64",      cpu: "qemu64",      budget: 700 },
+    Platform { name: "linux/arm64",   target: "aarch64-unknown-linux-gnu",     architecture: "aarch64",     class: ELFCLASS64, byte_order: Little, machine: EM_AARCH64,   qemu_user: "aarch64",     cpu: "cortex-a53",  budget: BUDGET },
+    Platform { name: "linux/386",     target: "i586-unknown-linux-gnu",        architecture: "x86",         class: ELFCLASS32, byte_order: Little, machine: EM_386,       qemu_user: "i386",        cpu: "pentium",     budget: BUDGET },
+    Platform { name: "linux/arm/v7",  target: "armv5te-unknown-linux-gnueabi", architecture: "arm",         class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       qemu_user: "arm",         cpu: "cortex-a8",   budget: BUDGET },
+    Platform { name: "linux/arm/v6",  target: "armv5te-unknown-linux-gnueabi", architecture: "arm",         class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       qemu_user: "arm",         cpu: "arm1176",     budget: BUDGET },
+    Platform { name: "linux/arm/v5",  target: "armv5te-unknown-linux-gnueabi", architecture: "arm",         class: ELFCLASS32, byte_order: Little, machine: EM_ARM,       qemu_user: "arm",         cpu: "arm926",      budget: BUDGET },
+    Platform { name: "linux/ppc64le", target: "powerpc64le-unknown-linux-gnu", architecture: "powerpc64",   class: ELFCLASS64, byte_order: Little, machine: EM_PPC64,     qemu_user: "ppc64le",     cpu: "power8",      budget: BUDGET },
+    Platform { name: "linux/s390x",   target: "s390x-unknown-linux-gnu",       architecture: "s390x",       class: ELFCLASS64, byte_order: Big,    machine: EM_S390,      qemu_user: "s390x",       cpu: "z900",        budget: BUDGET },
+    Platform { name: "linux/riscv64", target: "riscv64gc-unknown-linux-gnu",   architecture: "riscv64",     class: ELFCLASS64, byte_order: Little, machine: EM_RISCV,     qemu_user: "riscv64",     cpu: "sifive-u54",  budget: BUDGET },
+    Platform { name: "linux/loong64", target: "loongarch64-unknown-linux-gnu", architecture: "loongarch64", class: ELFCLASS64, byte_order: Little, machine: EM_LOONGARCH, qemu_user: "loongarch64", cpu: "la464",       budget: BUDGET },
 ];
 
 impl Platform {

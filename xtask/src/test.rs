@@ -53,6 +53,8 @@ pub struct Program {
     pub file: PathBuf,
     /// The emulator that runs it, unless the machine does.
     pub emulator: Option<PathBuf>,
+    /// The processor that the emulator has, unless it is the emulator's choice.
+    pub cpu: Option<String>,
     /// A seccomp profile, under which any other system call kills it.
     pub profile: Option<PathBuf>,
 }
@@ -60,7 +62,12 @@ pub struct Program {
 impl Program {
     /// A program that this machine runs, without a profile.
     pub fn new(name: impl Into<String>, file: PathBuf) -> Self {
-        Self { name: name.into(), file, emulator: None, profile: None }
+        Self { name: name.into(), file, emulator: None, cpu: None, profile: None }
+    }
+
+    /// A platform's program, which an emulator runs on the platform's processor.
+    pub fn emulated(platform: &Platform, file: PathBuf, emulator: PathBuf) -> Self {
+        Self { emulator: Some(emulator), cpu: Some(platform.cpu.into()), ..Self::new(platform.name, file) }
     }
 
     /// Builds this machine's program in this repository.
@@ -137,9 +144,12 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     packed.stage(&mut staged);
     staged.commit()?;
 
-    let programs = binaries.iter().map(|binary| Program {
-        emulator: (!binary.platform.is_native()).then(|| emulator(&emulators, binary.platform)),
-        ..Program::new(binary.platform.name, path.join("bin").join(binary.file_name()))
+    let programs = binaries.iter().map(|binary| {
+        let (platform, file) = (binary.platform, path.join("bin").join(binary.file_name()));
+        match platform.is_native() {
+            true => Program::new(platform.name, file),
+            false => Program::emulated(platform, file, emulator(&emulators, platform)),
+        }
     });
     let (programs, image) = (programs.collect(), Some(path.clone()));
     let order = Order { programs, shipped: true, image, bless: arguments.bless, ..Order::default() };

@@ -82,7 +82,7 @@ impl Traced {
 /// installs a handler for SIGTERM.
 fn calls(program: &Program) -> Result<Vec<Call>> {
     let (end, trace) = Traced::start(program, Spawn::new(Role::Ordinary), &[])?.live()?;
-    ensure!(end.status.success(), "under strace it ended with {end:?}");
+    ensure!(end.status.success(), "under strace it ended ({}): {end:?}", end.status);
     let mut calls: Vec<Call> = Vec::new();
     for (name, rest) in trace.lines().filter_map(|line| line.split_once('(')) {
         let ordinal = calls.iter().filter(|call| call.name == name).count() + 1;

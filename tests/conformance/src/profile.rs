@@ -1,6 +1,6 @@
 //! The seccomp profile that the cases can be run under: it allows only calls that are needed.
 
-use crate::{Skip, faults};
+use crate::faults;
 use anyhow::{Result, bail};
 use contract::SystemCalls;
 use harness::{Program, Role};
@@ -23,7 +23,8 @@ pub fn needs(program: &Program, profile: &Path, call: &str) -> Result<()> {
     let confined = Program { profile: Some(file.path().into()), ..program.clone() };
     for case in [faults::documented_calls, faults::interrupted_poll] {
         if let Err(error) = case(&confined, Role::Ordinary) {
-            return if error.is::<Skip>() { Err(error) } else { Ok(()) };
+            // Any other error, or a reason to skip it, doesn't show that the profile is at work.
+            return if format!("{error:#}").contains("(SIGSYS)") { Ok(()) } else { Err(error) };
         }
     }
     bail!("the cases pass without {call}")

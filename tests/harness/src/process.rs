@@ -81,6 +81,11 @@ pub fn is_asleep_in_emulator(pid: i32) -> Result<bool> {
     Ok(true)
 }
 
+/// Address of argc, at the start.
+pub fn start_of_stack(pid: i32) -> Result<u64> {
+    Ok(Process::new(pid)?.stat()?.startstack)
+}
+
 pub fn is_stopped(pid: i32) -> Result<bool> {
     Ok(state(pid)? == ProcState::Stopped)
 }

@@ -121,6 +121,7 @@ impl Spawn {
         let mut words = take(&mut self.wrapper);
         if let Some(emulator) = &program.emulator {
             words.push(visible(emulator)?.into());
+            words.extend(program.cpu.iter().flat_map(|cpu| ["-cpu".into(), cpu.into()]));
             words.extend(take(&mut self.emulator_options).into_iter().map(OsString::from));
             // The emulator takes the program's name as an option.
             words.extend(["-0".into(), self.name.unwrap_or_default().into()]);
@@ -350,11 +351,11 @@ fn require(is_done: bool) {
     }
 }
 
-/// Forks. The C library's fork would wait for locks that another thread may hold. The child is a copy of this thread
-/// alone: it may make system calls and use its own memory.
-unsafe fn fork() -> c_int {
-    // SAFETY: Without another stack the child goes on here, as after fork.
-    unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0) as c_int }
+unsafe extern "C" {
+    /// Forks without waiting for locks that another thread may hold (POSIX.1-2024). The child is a copy of this thread
+    /// alone: it may make system calls and use its own memory. clone(2) takes its arguments in another order on s390x.
+    #[link_name = "_Fork"]
+    fn fork() -> c_int;
 }
 
 unsafe fn fork_or_exit() -> c_int {

@@ -120,7 +120,7 @@ fn explore_signals(platform: &Platform, program: &Program, depth: Depth) -> Resu
     }
     // An emulator is too slow for pairs.
     let depth = depth.min(Depth::Handlers);
-    let program = &Program { emulator: Some(platform.emulator().into()), ..program.clone() };
+    let program = &Program::emulated(platform, program.file.clone(), platform.emulator().into());
     Ok(("qemu-user", signals::explore::<Emulator>(program, depth, ENOUGH)?))
 }
 

@@ -2,9 +2,11 @@
 
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
-use xtask::sources;
+use xtask::platform::{self, Platform};
+use xtask::{build, sources};
 
 /// A broken program, as a negative control: a test that passes on it proves nothing.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +34,13 @@ pub struct SeededFault {
     /// - `case`: each such case fails
     /// - `time-out of case`: each such case waits in vain, because the fault is that nothing happens
     /// - `linker`: its message contains this
+    /// - `processor of linux/386`: in the emulator with this platform's processor each such case fails, and with the
+    ///   emulator's own choice none
     /// - `signal`: a signal somewhere
     /// - `two signals`: two signals, but not one
     pub caught_by: (&'static str, &'static str),
+    /// The platform that it is built for, unless that is this machine's.
+    pub platform: Option<&'static Platform>,
     edits: Vec<Edit>,
 }
 
@@ -59,13 +65,14 @@ impl SeededFault {
         let mutant = Mutant { name: lines.next()? };
         let caught_by = lines.next()?.strip_prefix("caught by ")?;
         let caught_by = caught_by.split_once(": ").unwrap_or((caught_by, ""));
+        let platform = caught_by.0.strip_prefix("processor of ").map(platform::parse).transpose().ok()?;
         let mut edits = Vec::new();
         while let Some(place) = lines.next() {
             let (file, function) = place.split_once(": ").map_or((place, None), |(file, name)| (file, Some(name)));
             let (from, to) = (lines.next()?.strip_prefix("- ")?, lines.next()?.strip_prefix('+')?.trim_start());
             edits.push(Edit { file, function, from, to });
         }
-        Some(Self { mutant, caught_by, edits })
+        Some(Self { mutant, caught_by, platform, edits })
     }
 }
 
@@ -82,7 +89,7 @@ impl Edit {
     }
 }
 
-/// Builds a seeded fault for this machine. Returns the binary.
+/// Builds a seeded fault. Returns the binary.
 pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     let fault = seeded_faults()?.into_iter().find(|fault| fault.mutant.name == mutant.name);
     let fault = fault.with_context(|| format!("no seeded fault \"{}\"", mutant.name))?;
@@ -92,15 +99,17 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
             Ok(fs::write(&file, edit.apply(&fs::read_to_string(&file)?)?)?)
         })
     };
-    let built = build_edited(shell, &mutant.file_name(), edit).with_context(|| format!("mutant {:?}", mutant.name))?;
+    let built = build_edited(shell, &mutant.file_name(), fault.platform, edit)
+        .with_context(|| format!("mutant {:?}", mutant.name))?;
     built.map_err(anyhow::Error::msg)
 }
 
-/// Builds the program for this machine after `edit` has changed a copy of the repository. Returns the binary, or the
-/// message of compiler or linker.
+/// Builds the program, for this machine or that platform, after `edit` has changed a copy of the repository. Returns
+/// the binary, or the message of compiler or linker.
 pub fn build_edited(
     shell: &Shell,
     name: &str,
+    platform: Option<&'static Platform>,
     edit: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Result<PathBuf, String>> {
     let repository = shell.current_dir();
@@ -119,6 +128,19 @@ pub fn build_edited(
         }
     }
     edit(&copy)?;
+    if let Some(platform) = platform {
+        // With the repository's toolchains, but not its directories for programs.
+        let [toolchains, link] = [&repository, &copy].map(|directory| directory.join("target/rustup"));
+        if !link.exists() {
+            fs::create_dir_all(&toolchains)?;
+            fs::create_dir_all(copy.join("target"))?;
+            symlink(toolchains, link)?;
+        }
+        let _directory = shell.push_dir(&copy);
+        let program = build::program(shell, platform)?;
+        fs::rename(program, &binary)?;
+        return Ok(Ok(binary));
+    }
     let manifest = copy.join("Cargo.toml");
     let arguments = ["--quiet", "--release", "--package", "pause", "--bin", "pause", "--target", "host-tuple"];
     let build = cmd!(shell, "cargo build {arguments...} --manifest-path {manifest} --target-dir {target}/build");

@@ -15,8 +15,9 @@ use mutation::{build, seeded_faults};
 use std::process::ExitCode;
 use xshell::Shell;
 use xtask::command::UsageError;
+use xtask::platform::{self, QEMU_USER};
 use xtask::prerequisites::Prerequisites;
-use xtask::{build, outln, parallel, platform, subcommands};
+use xtask::{build, outln, parallel, subcommands};
 
 #[derive(clap::Args)]
 struct Arguments {
@@ -46,14 +47,21 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     if arguments.systematic {
         prerequisites.root("start the program without privileges");
     }
-    prerequisites.ensure_installed(shell)?;
     let filter = arguments.filter.as_deref().unwrap_or_default();
-    if arguments.systematic { systematic::run(shell, filter, arguments.bless) } else { seeded(shell, filter) }
+    if arguments.systematic {
+        prerequisites.ensure_installed(shell)?;
+        return systematic::run(shell, filter, arguments.bless);
+    }
+    seeded(shell, filter, prerequisites)
 }
 
-fn seeded(shell: &Shell, filter: &str) -> Result<()> {
+fn seeded(shell: &Shell, filter: &str, mut prerequisites: Prerequisites) -> Result<()> {
     let mut faults = seeded_faults()?;
     faults.retain(|fault| fault.mutant.name.contains(filter));
+    for platform in faults.iter().filter_map(|fault| fault.platform) {
+        prerequisites.file(&platform.emulator(), QEMU_USER, "run programs for other platforms");
+    }
+    prerequisites.ensure_installed(shell)?;
     ensure!(!faults.is_empty(), UsageError(format!("no name in tests/mutation/faults.txt contains {filter:?}")));
 
     let program = Program::new("the program", build::program(shell, platform::native()?)?);
@@ -67,7 +75,13 @@ fn seeded(shell: &Shell, filter: &str) -> Result<()> {
             (("linker", _), Ok(_)) => Err(anyhow!("it links")),
             (("linker", message), Err(error)) if format!("{error:#}").contains(message) => Ok(()),
             (_, Err(error)) => Err(error),
-            ((kind, cases), Ok(file)) => catch(kind, cases, &program, &Program::new(name, file)),
+            ((kind, cases), Ok(file)) => match fault.platform {
+                None => catch(kind, cases, &program, &Program::new(name, file)),
+                Some(platform) => {
+                    let mutant = Program::emulated(platform, file, platform.emulator().into());
+                    catch("case", cases, &Program { cpu: None, ..mutant.clone() }, &mutant)
+                }
+            },
         };
         match &result {
             Ok(()) => outln!("caught: {name}"),

@@ -42,7 +42,7 @@ pub fn mutants(shell: &Shell) -> Result<Vec<Mutant>> {
             text.replace_range(start?..end?, field("replacement")?);
             Ok(fs::write(&file, text)?)
         };
-        let program = match build_edited(shell, "by-cargo-mutants", edit)? {
+        let program = match build_edited(shell, "by-cargo-mutants", None, edit)? {
             Ok(file) => Ok(build::trim(&fs::read(file)?)?),
             Err(message) => Err(message),
         };

@@ -197,6 +197,11 @@ errors=$(RUSTC=$work/rustc "${BUILD[@]}" 2>&1) || true
 has "$errors" "this toolchain has no rust-lld"
 lacks "$errors" cc
 
+#### cargo build stops if no linker for another target is set
+other=riscv64gc-unknown-linux-gnu
+errors=$("${BUILD[@]/host-tuple/$other}" --keep-going 2>&1) && die "it was built" # core may be missing, too
+has "$errors" "no linker for $other is set: \`cargo xtask build\` finds one for every platform"
+
 #### cargo build stops at a flag that was added or lost, and names it
 errors=$(RUSTFLAGS="-Cno-redzone=yes $FLAG" "${BUILD[@]}" 2>&1) && die "it was built"
 has "$errors" "other than in .cargo/config.toml: + $FLAG, - -Cllvm-args=-disable-machine-licm"

@@ -14,6 +14,7 @@ use harness::wait;
 use node::Node;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use xshell::{Cmd, Shell, cmd};
 use xtask::command::UsageError;
 use xtask::{prerequisites, status};
@@ -52,7 +53,11 @@ pub fn programs(directory: Option<&Path>) -> Result<Vec<(PathBuf, String)>> {
                  (https://kubernetes.io/releases/download) and pass its directory with --kubernetes DIR"
             ))
         };
-        Ok((file.with_context(missing)?.canonicalize()?, format!("{KUBERNETES}/{name}")))
+        let file = file.with_context(missing)?.canonicalize()?;
+        let version = Command::new(&file).arg("--version").output().with_context(|| format!("can't run {name}"))?;
+        let is_kubernetes = version.stdout.starts_with(b"Kubernetes v");
+        ensure!(is_kubernetes, UsageError(format!("{} is not Kubernetes' {name}", file.display())));
+        Ok((file, format!("{KUBERNETES}/{name}")))
     };
     PROGRAMS.iter().map(place).collect()
 }

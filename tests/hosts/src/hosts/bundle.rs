@@ -19,10 +19,10 @@ use std::time::Instant;
 use xshell::{Shell, cmd};
 use xtask::{image, platform, seccomp};
 
-pub const CRUN: Host = host("crun", "crun", &["crun", "skopeo", "umoci"], &["crun --version"], |it| {
+pub const CRUN: Host = host("crun", "crun", &["crun", "skopeo", "strace", "umoci"], &["crun --version"], |it| {
     check_bundle(it, "crun-runc", &[], (&KILL, 128 + 9))
 });
-pub const RUNC: Host = host("runc", "runc", &["runc", "skopeo", "umoci"], &["runc --version"], |it| {
+pub const RUNC: Host = host("runc", "runc", &["runc", "skopeo", "strace", "umoci"], &["runc --version"], |it| {
     check_bundle(it, "crun-runc", &[], (&KILL, 128 + 9))
 });
 pub const YOUKI: Host = Host {
@@ -86,7 +86,7 @@ fn check_bundle(fixture: &mut Fixture, page: &str, calls: &[&str], killed: (&Che
     let failed = page.check_fails(shell);
     page.apply(shell, INSTALL)?;
     other.apply(shell, INSTALL)?;
-    let missed = lock_up(shell, &page, profile, "SCMP_ACT_KILL_PROCESS")?;
+    let missed = lock_up(shell, &page, profile, "SCMP_ACT_KILL_PROCESS")?.and(check_start(shell, runtime));
 
     let state = |id: &str| -> Option<i32> {
         let state = cmd!(shell, "{runtime} state {id}").quiet().ignore_stderr().read().ok()?;
@@ -241,6 +241,44 @@ pub fn lock_up(shell: &Shell, page: &Page, mut profile: Value, kill: &str) -> Re
     profile["defaultAction"] = json!(kill);
     change(&profile)?;
     Ok(check_status(status, expected).with_context(|| format!("its status without {missed}")))
+}
+
+/// The calls of the profile's last rule, by those who make them. `cargo xtask hosts` sees the first two rows.
+const START: &str = include_str!("start.txt");
+
+fn start_calls(by: &str) -> impl Iterator<Item = &'static str> {
+    let rows = START.lines().filter_map(|row| row.split_once(": ")).filter(move |(name, _)| name.contains(by));
+    rows.flat_map(|(_, calls)| calls.split(' '))
+}
+
+/// Fails unless a runtime makes all calls of its row after it has loaded the filter, with and without new privileges.
+/// Those that no row has would kill it.
+fn check_start(shell: &Shell, runtime: &str) -> Result<()> {
+    const TRACE: &str = include_str!("start.sh");
+    if start_calls(runtime).next().is_none() {
+        return Ok(());
+    }
+    let file = Path::new(BUNDLE).join("config.json");
+    let (config, mut made) = (fs::read(&file)?, String::new());
+    for locked in [true, false] {
+        edit(BUNDLE, |config| {
+            config["process"]["args"] = json!(["/pause", "-v"]);
+            config["process"]["noNewPrivileges"] = json!(locked);
+        })?;
+        made += &(cmd!(shell, "sh -c {TRACE} {runtime} run --bundle {BUNDLE} traced").quiet().read()? + "\n");
+    }
+    fs::write(file, config)?;
+    let unseen: Vec<_> = start_calls(runtime).filter(|&call| !made.lines().any(|seen| seen == call)).collect();
+    ensure!(unseen.is_empty(), "once the filter is loaded it does not call {unseen:?}");
+    Ok(())
+}
+
+#[test]
+fn the_profile_lists_the_calls_of_a_start() {
+    use std::collections::BTreeSet;
+    let profile: Value = serde_json::from_str(seccomp::PROFILE).unwrap();
+    let listed = profile["syscalls"][1]["names"].as_array().unwrap().iter().filter_map(Value::as_str);
+    assert_eq!(BTreeSet::from_iter(listed), BTreeSet::from_iter(start_calls("")));
 }
 
 /// Puts a container into the PID namespace of process `pause`.
