@@ -18,7 +18,7 @@ pub struct Subcommand {
 static SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { name: "kernels",  only_linux: true,  about: "Boot Debian's kernels under qemu and run the program's contract on each" },
     Subcommand { name: "hosts",    only_linux: true,  about: "Run the image on real container hosts, each in a sandbox; needs root" },
-    Subcommand { name: "inject",   only_linux: true,  about: "Send signals at every instruction of the program, and inject results of its system calls" },
+    Subcommand { name: "inject",   only_linux: true,  about: "Send signals at every instruction of the program" },
     Subcommand { name: "mutation", only_linux: true,  about: "Break the program on purpose, and check that the tests notice" },
     Subcommand { name: "bench",    only_linux: true,  about: "Measure the program's costs, next to an assembly baseline and other init programs; needs root" },
     Subcommand { name: "disasm",   only_linux: false, about: "Compare every platform's machine code with golden listings" },

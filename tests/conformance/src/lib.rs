@@ -2,7 +2,6 @@
 //!
 //! A case gets a program's path and nothing else, so it can be run on any pause program.
 
-mod arguments;
 mod cases;
 mod faults;
 mod profile;

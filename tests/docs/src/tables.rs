@@ -73,8 +73,7 @@ fn counts(repository: &Path) -> Result<Table> {
         ("image cases", image_cases.len(), "test"),
         ("cases on real kernels", sum("tests/kernels/kernels.txt; columns: cases")?, "kernels"),
         ("checks on container hosts", sum("tests/hosts/hosts.txt; columns: checks")?, "hosts"),
-        ("runs with injected signals", sum("tests/inject/signals.txt; columns: runs")?, "inject signals"),
-        ("runs with injected results", sum("tests/inject/syscalls.txt; columns: runs")?, "inject syscalls"),
+        ("runs with injected signals", sum("tests/inject/signals.txt; columns: runs")?, "inject"),
         ("seeded faults", mutation::seeded_faults()?.len(), "mutation"),
         ("mutants of source and machine code", mutants, "mutation --systematic"),
     ] {

@@ -1,7 +1,4 @@
-//! Injects faults into a running program and checks that it keeps its contract.
-//!
-//! - [`signals`] stops the program before each instruction in turn, and sends it a signal there.
-//! - [`syscalls`] replaces the results of its system calls.
+//! Stops the program before each instruction in turn, sends it a signal there, and checks that it keeps its contract.
 //!
 //! A [`Tracee`] is stopped by the kernel ([`ptrace`]) or by its emulator ([`emulator`]).
 
@@ -11,8 +8,6 @@ mod gdb;
 pub mod ptrace;
 mod scenario;
 pub mod signals;
-#[cfg(target_arch = "x86_64")]
-pub mod syscalls;
 
 use anyhow::Result;
 use harness::process::Signals;

@@ -1,14 +1,12 @@
-//! `cargo xtask inject`: the program keeps its contract whatever signal arrives, at whatever instruction, and whatever
-//! its system calls return.
+//! `cargo xtask inject`: the program keeps its contract whatever signal arrives, at whatever instruction.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use harness::Program;
 use inject::emulator::Emulator;
 use inject::signals::{self, Depth, Tally};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xshell::Shell;
-use xtask::command::UsageError;
 use xtask::golden::Golden;
 use xtask::output::Staged;
 use xtask::platform::{self, PLATFORMS, Platform, QEMU_USER, Selection};
@@ -18,9 +16,6 @@ use xtask::{build, outln, subcommands, test};
 
 #[derive(clap::Args)]
 struct Arguments {
-    /// Inject only these
-    kind: Option<Kind>,
-
     #[command(flatten)]
     selection: Selection,
 
@@ -32,19 +27,10 @@ struct Arguments {
     #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = test::existing_file)]
     against: Option<PathBuf>,
 
-    /// Write the counts to the golden files
+    /// Write the counts to the golden file
     #[arg(long, conflicts_with_all = ["singles", "against"])]
     bless: bool,
 }
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Kind {
-    Signals,
-    Syscalls,
-}
-
-/// The one platform on which results of system calls can be injected.
-const SYSCALLS_PLATFORM: &str = "linux/amd64";
 
 /// Number of columns of the signals' table that `--singles` does not change.
 const SINGLES: usize = 3;
@@ -60,22 +46,24 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         Some(path) => vec![(platform::native()?, Program::new(path.display().to_string(), path.clone()))],
         None => build(shell, &arguments.selection.platforms())?,
     };
-    let of_syscalls = programs.iter().find(|(platform, _)| platform.is_native() && platform.name == SYSCALLS_PLATFORM);
-    if of_syscalls.is_none() && arguments.kind == Some(Kind::Syscalls) {
-        bail!(UsageError(format!("results of system calls are injected on {SYSCALLS_PLATFORM} only")));
+    let golden = Golden::read(&shell.current_dir(), "tests/inject/signals.txt", "cargo xtask inject")?;
+    let mut table = Table::new(golden.table.headings.clone());
+    let mut wrong = Vec::new();
+    for (platform, program) in &programs {
+        let (row, columns, violations) = inject(platform, program, arguments.singles)?;
+        if violations.is_empty() && !arguments.bless && arguments.against.is_none() {
+            wrong.extend(golden.check(&row, 1, columns).err().map(|error| error.to_string()));
+        }
+        wrong.extend(violations.into_iter().map(|violation| format!("{}: {violation}", row[0])));
+        table.push(row);
     }
-    if arguments.kind != Some(Kind::Syscalls) {
-        let rows = programs.iter().map(|(platform, program)| inject_signals(platform, program, arguments.singles));
-        finish(shell, arguments, "signals", rows.collect::<Result<_>>()?)?;
+    outln!("{table}");
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if arguments.bless {
+        let rows: Vec<_> = PLATFORMS.iter().map(|platform| vec![platform.name.into()]).collect();
+        return golden.bless(table.rows, 1, &rows);
     }
-    #[cfg(target_arch = "x86_64")]
-    if arguments.kind != Some(Kind::Signals)
-        && let Some((platform, program)) = of_syscalls
-    {
-        let row = inject_syscalls(shell, arguments.against.is_none(), platform, program)?;
-        finish(shell, arguments, "syscalls", vec![row])?;
-    }
-    Ok(())
+    if arguments.against.is_some() { Ok(()) } else { golden.check_program() }
 }
 
 /// Whether this machine's kernel stops the program, instead of an emulator.
@@ -101,19 +89,17 @@ fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<(&'static
     Ok(programs)
 }
 
-/// A row of a table, the number of its columns to compare, and the violations.
-type Injected = (Vec<String>, usize, Vec<String>);
-
-fn inject_signals(platform: &Platform, program: &Program, singles: bool) -> Result<Injected> {
+/// Returns the table's row, the number of its columns to compare, and the violations.
+fn inject(platform: &Platform, program: &Program, singles: bool) -> Result<(Vec<String>, usize, Vec<String>)> {
     let depth = if singles { Depth::Handlers } else { Depth::Pairs };
-    let (how, Tally { points, pairs, runs, left_out, violations }) = explore_signals(platform, program, depth)?;
+    let (how, Tally { points, pairs, runs, left_out, violations }) = explore(platform, program, depth)?;
     let counts = [points, pairs, runs, left_out].map(|count| if count == 0 { "–".into() } else { count.to_string() });
     let row = [vec![program.name.clone(), how.into()], counts.into(), vec![violations.len().to_string()]].concat();
     let columns = if singles && is_traced(platform) { SINGLES } else { row.len() };
     Ok((row, columns, violations))
 }
 
-fn explore_signals(platform: &Platform, program: &Program, depth: Depth) -> Result<(&'static str, Tally)> {
+fn explore(platform: &Platform, program: &Program, depth: Depth) -> Result<(&'static str, Tally)> {
     #[cfg(target_arch = "x86_64")]
     if is_traced(platform) {
         return Ok(("ptrace", signals::explore::<inject::ptrace::Ptrace>(program, depth, ENOUGH)?));
@@ -122,40 +108,4 @@ fn explore_signals(platform: &Platform, program: &Program, depth: Depth) -> Resu
     let depth = depth.min(Depth::Handlers);
     let program = &Program::emulated(platform, program.file.clone(), platform.emulator().into());
     Ok(("qemu-user", signals::explore::<Emulator>(program, depth, ENOUGH)?))
-}
-
-#[cfg(target_arch = "x86_64")]
-fn inject_syscalls(shell: &Shell, is_ours: bool, platform: &'static Platform, program: &Program) -> Result<Injected> {
-    use inject::syscalls::{Tally, explore, instructions};
-    let Tally { calls, results, runs, paths, reached, mut violations } = explore(program, ENOUGH)?;
-    let instructions = if is_ours { instructions(shell, platform)? } else { reached.clone() };
-    let missed: Vec<_> = instructions.difference(&reached).collect();
-    if !missed.is_empty() {
-        violations.push(format!("no result leads to the instructions at {missed:#x?}"));
-    }
-    let total = instructions.len();
-    let counts = [calls.len(), results, runs, paths.len(), total, total - missed.len(), violations.len()];
-    let row = [vec![program.name.clone()], counts.map(|count| count.to_string()).into()].concat();
-    Ok((row, counts.len() + 1, violations))
-}
-
-/// Prints the rows, and compares them with the golden table.
-fn finish(shell: &Shell, arguments: &Arguments, kind: &str, injected: Vec<Injected>) -> Result<()> {
-    let golden = Golden::read(&shell.current_dir(), &format!("tests/inject/{kind}.txt"), "cargo xtask inject")?;
-    let mut table = Table::new(golden.table.headings.clone());
-    let mut wrong = Vec::new();
-    for (row, columns, violations) in injected {
-        if violations.is_empty() && !arguments.bless && arguments.against.is_none() {
-            wrong.extend(golden.check(&row, 1, columns).err().map(|error| error.to_string()));
-        }
-        wrong.extend(violations.into_iter().map(|violation| format!("{}: {violation}", row[0])));
-        table.push(row);
-    }
-    outln!("{table}");
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    if arguments.bless {
-        let rows = PLATFORMS.iter().filter(|platform| kind == "signals" || platform.name == SYSCALLS_PLATFORM);
-        return golden.bless(table.rows, 1, &rows.map(|platform| vec![platform.name.into()]).collect::<Vec<_>>());
-    }
-    if arguments.against.is_some() { Ok(()) } else { golden.check_program() }
 }

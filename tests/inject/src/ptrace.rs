@@ -31,8 +31,6 @@ pub struct Ptrace {
     page: (u64, Vec<u8>),
     /// Intercepted, to be delivered by the next step.
     signal: Option<Signal>,
-    /// Whether a signal was sent that has not been intercepted yet.
-    is_pending: bool,
     is_asleep: bool,
 }
 
@@ -45,7 +43,7 @@ impl Tracee for Ptrace {
         let registers = ptrace::getregs(pid)?;
         let (start, mut page) = (registers.rip / PAGE * PAGE, vec![0; PAGE as usize]);
         File::open(format!("/proc/{pid}/mem"))?.read_exact_at(&mut page, start)?;
-        Ok(Self { child, pid, registers, page: (start, page), signal: None, is_pending: false, is_asleep: false })
+        Ok(Self { child, pid, registers, page: (start, page), signal: None, is_asleep: false })
     }
 
     fn step(&mut self) -> Result<Step> {
@@ -59,7 +57,7 @@ impl Tracee for Ptrace {
                     if signal == Signal::SIGTRAP {
                         return Ok(Step::Stopped);
                     }
-                    (self.signal, self.is_pending) = (Some(signal), false);
+                    self.signal = Some(signal);
                     continue;
                 }
                 WaitStatus::StillAlive => {
@@ -82,7 +80,6 @@ impl Tracee for Ptrace {
 
     fn send(&mut self, signal: Signal) -> Result<()> {
         scenario::send(self.pid.as_raw(), signal)?;
-        self.is_pending = true;
         if self.is_asleep {
             // The step ends in which it fell asleep. The signal that woke it is still pending.
             let status = waitpid(self.pid, None)?;
@@ -100,32 +97,6 @@ impl Tracee for Ptrace {
 }
 
 impl Ptrace {
-    /// Returns the offset of the next instruction in the file. A program sleeps in the one before it.
-    pub fn offset(&self) -> u64 {
-        self.registers.rip % PAGE
-    }
-
-    /// Returns the registers if the next instruction is a system call and no signal comes before it.
-    pub fn syscall(&self) -> Result<Option<user_regs_struct>> {
-        let is_next = !self.is_asleep && self.signal.is_none() && !self.is_pending && self.is_at_syscall()?;
-        Ok(is_next.then_some(self.registers))
-    }
-
-    /// Skips the next system call, with this result. Like the kernel, it overwrites rcx and r11.
-    pub fn skip_syscall(&mut self, result: i64) -> Result<()> {
-        let rip = self.registers.rip + SYSCALL_INSTRUCTION.len() as u64;
-        let (rax, r11) = (result.cast_unsigned(), self.registers.eflags);
-        self.registers = user_regs_struct { rip, rax, rcx: rip, r11, ..self.registers };
-        Ok(ptrace::setregs(self.pid, self.registers)?)
-    }
-
-    pub fn write_revents(&mut self, pollfd: u64, revents: i16) -> Result<()> {
-        let address = pollfd as ptrace::AddressType;
-        let word = ptrace::read(self.pid, address)?.cast_unsigned();
-        let word = word << 16 >> 16 | u64::from(revents.cast_unsigned()) << 48;
-        Ok(ptrace::write(self.pid, address, word.cast_signed())?)
-    }
-
     fn is_at_syscall(&self) -> Result<bool> {
         let (rip, (start, page)) = (self.registers.rip, &self.page);
         Ok(match page.get(rip.wrapping_sub(*start) as usize..).filter(|rest| rest.len() >= SYSCALL_INSTRUCTION.len()) {

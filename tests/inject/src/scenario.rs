@@ -39,20 +39,16 @@ pub enum Stderr {
     Broken,
 }
 
-/// How a program is started, and what happens to it whenever it sleeps.
+/// How a program is started.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub role: Role,
-    pub arguments: &'static [&'static str],
     pub stderr: Stderr,
     /// Whether all signals are blocked: the mask survives exec.
     pub blocked: bool,
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only amd64's system calls are injected"))]
-    pub signals: &'static [Signal],
 }
 
-pub const INIT: Scenario =
-    Scenario { role: Role::Init, arguments: &[], stderr: Stderr::Open, blocked: false, signals: &[] };
+pub const INIT: Scenario = Scenario { role: Role::Init, stderr: Stderr::Open, blocked: false };
 pub const ORDINARY: Scenario = Scenario { role: Role::Ordinary, ..INIT };
 
 /// The pipes that are the stderr of many programs. They are made before any program is started: until exec, a new
@@ -77,7 +73,6 @@ impl Pipes {
         };
         let Scenario { role, blocked: block, .. } = *scenario;
         let stderr = stderr.context("a pipe has a writing end")?;
-        let spawn = Spawn { stderr, block, sleeping_children: children, ..Spawn::new(role) };
-        Ok(spawn.arguments(scenario.arguments.iter().copied()))
+        Ok(Spawn { stderr, block, sleeping_children: children, ..Spawn::new(role) })
     }
 }
