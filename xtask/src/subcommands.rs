@@ -7,22 +7,24 @@ use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 use xshell::Shell;
 
-/// A subcommand. Its crate and its executable have the same name.
+/// A subcommand, in the executable of the same name.
 pub struct Subcommand {
     name: &'static str,
+    package: &'static str,
     only_linux: bool,
     about: &'static str,
 }
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Subcommand] = &[
-    Subcommand { name: "kernels",  only_linux: true,  about: "Boot Debian's kernels under qemu and run the program's contract on each" },
-    Subcommand { name: "hosts",    only_linux: true,  about: "Run the image on real container hosts, each in a sandbox; needs root" },
-    Subcommand { name: "inject",   only_linux: true,  about: "Send signals at every instruction of the program" },
-    Subcommand { name: "mutation", only_linux: true,  about: "Break the program on purpose, and check that the tests notice" },
-    Subcommand { name: "bench",    only_linux: true,  about: "Measure the program's costs, next to an assembly baseline and other init programs; needs root" },
-    Subcommand { name: "disasm",   only_linux: false, about: "Compare every platform's machine code with golden listings" },
-    Subcommand { name: "docs",     only_linux: true,  about: "Check the documents' links, commands and tables of numbers" },
+    Subcommand { name: "kernels",  package: "kernels",  only_linux: true,  about: "Boot Debian's kernels under qemu and run the program's contract on each" },
+    Subcommand { name: "hosts",    package: "hosts",    only_linux: true,  about: "Run the image on real container hosts, each in a sandbox; needs root" },
+    Subcommand { name: "inject",   package: "inject",   only_linux: true,  about: "Send signals at every instruction of the program" },
+    Subcommand { name: "mutation", package: "mutation", only_linux: true,  about: "Break the program on purpose, and check that the tests notice" },
+    Subcommand { name: "bench",    package: "bench",    only_linux: true,  about: "Measure the program's costs, next to an assembly baseline and other init programs; needs root" },
+    Subcommand { name: "prove",    package: "prove",    only_linux: true,  about: "Prove that every platform's machine code keeps the contract, whatever its arguments and the kernel's answers" },
+    Subcommand { name: "disasm",   package: "prove",    only_linux: false, about: "Compare every platform's machine code with golden listings" },
+    Subcommand { name: "docs",     package: "docs",     only_linux: true,  about: "Check the documents' links, commands and tables of numbers" },
 ];
 
 /// Adds the subcommands to the parser of `cargo xtask`.
@@ -53,7 +55,7 @@ impl Subcommand {
         if self.only_linux && !cfg!(target_os = "linux") {
             bail!(UsageError(format!("`cargo xtask {name}` needs Linux; `cargo xtask image` doesn't")));
         }
-        let mut command = cargo_for("run", name, &shell.current_dir());
+        let mut command = cargo_for("run", self.package, &shell.current_dir());
         command.args(["--bin", name, "--"]).args(arguments);
         #[cfg(unix)]
         {

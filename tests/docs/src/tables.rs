@@ -74,6 +74,7 @@ fn counts(repository: &Path) -> Result<Table> {
         ("cases on real kernels", sum("tests/kernels/kernels.txt; columns: cases")?, "kernels"),
         ("checks on container hosts", sum("tests/hosts/hosts.txt; columns: checks")?, "hosts"),
         ("runs with injected signals", sum("tests/inject/signals.txt; columns: runs")?, "inject"),
+        ("questions that the proof decides", sum("tests/prove/prove.txt; columns: checks")?, "prove"),
         ("seeded faults", mutation::seeded_faults()?.len(), "mutation"),
         ("mutants of source and machine code", mutants, "mutation --systematic"),
     ] {

@@ -57,7 +57,7 @@ fn changes(code: &[u8], numbers: &[Range<usize>]) -> Vec<(&'static str, Vec<u8>)
 }
 
 pub fn mutants(shell: &Shell) -> Result<Vec<Mutant>> {
-    let (program, functions) = disasm::functions(shell, platform::parse(PLATFORM)?)?;
+    let (program, functions) = prove::functions(shell, platform::parse(PLATFORM)?)?;
     let mut mutants = Vec::new();
     for (function, range) in functions {
         let mut decoder = Decoder::with_ip(64, &program[range.clone()], range.start as u64, DecoderOptions::NONE);

@@ -608,7 +608,7 @@ fails 1 "could not find \`Cargo.toml\`" "no checkout" -- image
 
 #### help lists all commands, and each has its own
 help=$("$XTASK" --help)
-for command in build image test verify release kernels hosts inject mutation bench disasm docs; do
+for command in build image test verify release kernels hosts inject mutation bench prove disasm docs; do
     has "$help" $'\n  '"$command "
 done
 for command in build image test verify release; do

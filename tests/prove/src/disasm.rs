@@ -34,7 +34,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     platforms.retain(|platform| targets.insert(platform.target));
     for platform in &platforms {
         let listing = listing(shell, &tools, platform).with_context(|| format!("can't list {}", platform.name))?;
-        let golden = format!("tests/disasm/listings/{}.s", platform.file_name());
+        let golden = format!("tests/prove/listings/{}.s", platform.file_name());
         let new = format!("target/listings/{}.s", platform.file_name());
         output::replace(&shell.current_dir().join(if arguments.bless { &golden } else { &new }), listing.as_bytes())?;
         if shell.read_file(&golden)? != listing {
@@ -47,8 +47,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 
 /// Lists a platform's program: its headers, the sizes of all symbols, and the code.
 fn listing(shell: &Shell, tools: &Path, platform: &'static Platform) -> Result<String> {
-    let (binary, linked) = disasm::build(shell, platform)?;
-    disasm::symbols(&binary.content, &fs::read(&linked)?)?;
+    let (binary, linked) = prove::build(shell, platform)?;
+    prove::symbols(&binary.content, &fs::read(&linked)?)?;
     let shipped = tempfile::NamedTempFile::new()?;
     fs::write(&shipped, &binary.content)?;
     let shipped = shipped.path();

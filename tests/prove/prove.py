@@ -1,0 +1,598 @@
+"""Proves that the machine code that ships does what docs/contract.md says, for every argument and every kernel answer.
+
+The code runs symbolically: registers, memory and answers are formulas, and a solver decides each question about them.
+A loop can't be run for ever, so it is cut at its head. There, everything that a pass through the loop changes is
+forgotten, and one more pass then stands for all of them. Each path from one cut to the next is compared with the
+contract, which stands below as functions. docs/tests.md explains it on a page.
+"""
+
+import json
+import logging
+import multiprocessing
+import pathlib
+import random
+import re
+import signal
+import sys
+import tomllib
+from collections import namedtuple
+from io import BytesIO
+from types import SimpleNamespace
+
+import angr
+import archinfo
+import claripy
+from angr.engines import UberEnginePcode
+from claripy import ULE, ULT, And, If, Not, Or
+
+HERE = pathlib.Path(__file__).parent
+BASE = {32: 0xB65D0000, 64: 0x7F12B65D0000}  # where the file is, by bits; the program is position-independent
+STACK = 1024  # the program may use so many bytes of stack
+LONGEST = 1000  # a path without a loop has fewer instructions
+SECONDS = 120  # a proof may take so much of the processor's time
+SEED, FLIPS = 20, 120  # for the bits that are flipped in mutants, on each platform
+SIGINT, SIGTERM, SIGCHLD = 2, 15, 17
+SA_NOCLDSTOP, SA_RESTORER = 1, 0x04000000
+SIG_SETMASK, WNOHANG, POLLOUT = 2, 1, 4
+STDOUT, STDERR = 1, 2
+LOONGARCH = "zero ra tp sp a0 a1 a2 a3 a4 a5 a6 a7 t0 t1 t2 t3 t4 t5 t6 t7 t8 r21 fp s0 s1 s2 s3 s4 s5 s6 s7 s8".split()
+ARCHES = tomllib.loads((HERE / "arches.toml").read_text())
+# A system call, the stack pointer at it, and what its arguments point to; or a look at an element of argv.
+Call = namedtuple("Call", "name arguments answer stack memory")
+# A place that the kernel starts the program at: the stack pointer there, how many bytes above may be written, the place
+# of the sigaction, the number of arguments, a handler's argument, and the address that it returns to.
+Root = namedtuple("Root", "address stack frame action argc signal back", defaults=[0, range(0), None, None, None])
+
+
+class Refused(Exception):
+    """A sentence that doesn't hold."""
+
+
+class NewCut(Exception):
+    """A loop whose head isn't a cut yet: the proof begins again with it."""
+
+
+class Pcode(UberEnginePcode):
+    def _execute_callother(self):
+        """Ignores the operation that chooses Arm's instruction set after a return: an address with bit 0 is refused."""
+        if self.state.arch.name.split(":")[0] != "ARM" or self._current_op.output is not None:
+            super()._execute_callother()
+
+
+def s390_condition(_state, mask, operation, left, right, _more):
+    """Evaluates condition codes of s390x, which angr lacks: after a logical operation, and after comparisons."""
+    right = right if plain(operation) else claripy.BVV(0, 64)
+    below = (left != 0, left.SLT(right), ULT(left, right))[plain(operation)]
+    code = If(left == right, claripy.BVV(8, 64), If(below, claripy.BVV(4, 64), claripy.BVV(2, 64)))
+    return If(mask & code != 0, claripy.BVV(1, 32), claripy.BVV(0, 32))
+
+
+angr.engines.vex.claripy.ccall.s390_calculate_cond = s390_condition
+
+
+def fresh(name, size):
+    """Returns a value of that many bytes about which nothing is known."""
+    return claripy.BVS(name, size * 8)
+
+
+def plain(value):
+    """Returns the number that a formula always has, or else the formula."""
+    value = claripy.simplify(value)
+    return value if value.symbolic else value.concrete_value
+
+
+def ordered(parts, endness):
+    """Puts bytes in the order of a number, or back."""
+    return parts[::-1] if endness == "Iend_LE" else parts
+
+
+class Path(angr.SimStatePlugin):
+    """A path from one cut to the next, and the memory on it: the file, the stack and argv. Other places are refused."""
+
+    def __init__(self, proof, root):
+        super().__init__()
+        self.proof, self.root = proof, root
+        self.stack = {}  # bytes that the program has written, or was given, by their place
+        self.strings = ()  # elements of argv, and the first bytes of each
+        self.left = root.argc  # how many arguments are left, and the program's name
+        self.events = []  # calls since the last cut
+        self.end = None  # the cut where it ends, or None if it returns to the kernel
+
+    @angr.SimStatePlugin.memo
+    def copy(self, _memo):
+        new = Path(self.proof, self.root)
+        new.stack, new.strings, new.left, new.events = dict(self.stack), self.strings, self.left, [*self.events]
+        return new
+
+    def place(self, address):
+        """Returns an address as a formula, as a number, and as a place on the stack. The latter may be None."""
+        address = claripy.BVV(address, self.proof.bits) if isinstance(address, int) else address
+        at, offset, bits = plain(address), plain(address - self.root.stack), len(address)
+        offset = offset - (offset >> bits - 1 << bits) if isinstance(offset, int) else None
+        return address, at if isinstance(at, int) else None, offset
+
+    def load(self, address, size, endness=None, **_):
+        proof, (address, at, offset) = self.proof, self.place(address)
+        if at is not None:
+            proof.require(
+                proof.base <= at <= proof.base + len(proof.file) - size,
+                "reads nothing but the file, the stack and argv",
+            )
+            proof.touched.update(range(at - proof.base, at - proof.base + size))
+            return claripy.BVV(bytes(ordered(proof.file[at - proof.base :][:size], endness)))
+        if offset is not None:
+            for at in range(offset, offset + size):
+                known = at in self.stack or at in self.root.action
+                proof.require(known, "reads nothing on the stack that it hasn't written there")
+                self.stack.setdefault(at, fresh("environment", 1))
+            return claripy.Concat(*ordered([self.stack[at] for at in range(offset, offset + size)], endness))
+        for pointer, content in self.strings:
+            at = plain(address - pointer)
+            if isinstance(at, int):
+                proof.require(at + size <= len(content), "reads at most the first four bytes of an argument")
+                return claripy.Concat(*ordered(content[at : at + size], endness))
+        # An element of argv, whose index differs from pass to pass.
+        proof.require(self.left is not None and size == proof.word, "reads nothing but the file, the stack and argv")
+        offset = address - self.root.stack - proof.word
+        index = claripy.LShR(offset, proof.word.bit_length() - 1)
+        inside = And(offset == index * proof.word, index != 0, ULT(index, self.root.argc))
+        proof.check(self.state, inside, "reads argv only at the index of an argument")
+        pointer, content = fresh("pointer", proof.word), [fresh("string", 1) for _ in range(4)]
+        self.strings += ((pointer, content),)
+        self.events.append(Call("argument", [index], None, None, content))
+        return pointer
+
+    def store(self, address, data, endness=None, **_):
+        offset, parts = self.place(address)[2], ordered(data.chop(8), endness)
+        places = [-STACK - 1] if offset is None else range(offset, offset + len(parts))
+        mine = all(-STACK <= at < self.root.frame or at in self.root.action for at in places)
+        self.proof.require(mine, "writes nothing but its stack and the sigaction")
+        self.stack.update(zip(places, parts))
+
+    def decides(self, condition, sentence):
+        """Returns whether the condition holds. A path on which it may or may not is refused."""
+        holds = self.proof.holds(self.state, condition)
+        self.check(condition if holds else Not(condition), sentence)
+        return holds
+
+    def check(self, claim, sentence):
+        self.proof.check(self.state, claim, sentence)
+
+    def call(self, name, arguments, sentence):
+        """Returns the next event. It must be this one; an argument of None may be anything."""
+        self.proof.require(self.events and self.events[0].name == name, sentence)
+        call, *self.events = self.events
+        for given, wanted in zip(call.arguments, arguments):
+            self.check(claripy.true() if wanted is None else given == wanted, sentence)
+        return call
+
+
+# The contract. Each function follows a path, and returns the function for the next one: for the same if the path ends
+# at the cut where it began, None if it returns to the kernel.
+
+
+def look(path):
+    """The loop over the arguments, from the last one, and what follows."""
+    if not path.decides(claripy.UGE(path.left, 2), "looks at every argument but the program's name"):
+        return install(path)
+    text = path.call("argument", [path.left - 1], "looks at the arguments one by one").memory
+    wanted = Or(*(And(*(byte == value for byte, value in zip(text, form))) for form in (b"-v\0", b"-V\0")))
+    if not path.decides(wanted, "takes -v and -V, and nothing else, for a request for the version"):
+        path.proof.require(path.left is not path.root.argc, "goes on to the next argument")
+        return look
+    say(path, STDOUT, "version")
+    return exits(0, "exits with 0 after the version")
+
+
+def say(path, file, name):
+    """A message, if poll's result is exactly POLLOUT."""
+    sentence = f"polls the right file for the message {name}, without waiting"
+    if "ppoll" in path.proof.arch.calls:
+        call = path.call("ppoll", [None, 1, None, 0], sentence)
+        path.check(call.memory[3] == 0, sentence)
+    else:
+        call = path.call("poll", [None, 1, 0], sentence)
+    descriptor, events, before, *_, after = call.memory
+    path.check(And(descriptor == file, events == POLLOUT), sentence)
+    path.check(before == 0, "writes nothing after a poll that fails")
+    text = path.proof.messages[name].encode()
+    if path.decides(after == POLLOUT, f"writes the message {name} if and only if poll's result is exactly POLLOUT"):
+        call = path.call("write", [file, None, len(text)], f"writes the message {name} to the right file")
+        path.proof.require(call.memory == text, f"writes the message {name} to the letter")
+
+
+def install(path):
+    """The handlers, and what may survive exec."""
+    restorer = path.proof.arch.restorer
+    for number, status, name in (SIGTERM, 2, "SIGTERM"), (SIGINT, 1, "SIGINT"), (SIGCHLD, 3, "SIGCHLD"):
+        call = path.call("rt_sigaction", [number, None, 0, 8], f"installs the handler for {name} in its turn")
+        handler, flags, restores, mask = call.memory
+        wanted = And(flags == SA_NOCLDSTOP | (SA_RESTORER if restorer else 0), mask == 0)
+        path.check(wanted, "ignores stopped children, and masks no signal in a handler")
+        path.proof.handlers.add((plain(handler), plain(restores) if restorer else None))
+        path.proof.require(len(path.proof.handlers) == 1, "has one handler for all three signals")
+        if path.decides(call.answer[31:0] != 0, f"notices if the handler for {name} can't be installed"):
+            return exits(status, f"exits with {status} if the handler for {name} can't be installed")
+    sentence = "unblocks all signals after it has installed its handlers"
+    path.check(path.call("rt_sigprocmask", [SIG_SETMASK, None, 0, 8], sentence).memory[0] == 0, sentence)
+    return reap_first
+
+
+def reaps(path):
+    """A pass through the loop over children that have died. Returns whether there is another."""
+    call = path.call("wait4", [-1, 0, WNOHANG, 0], "reaps any child, without waiting")
+    return path.decides(claripy.SGT(call.answer[31:0], 0), "reaps again if and only if it has reaped a child")
+
+
+def reap_first(path):
+    if reaps(path):
+        return reap_first
+    call = path.call("getpid", [], "asks for its process ID after the children")
+    if path.decides(call.answer[31:0] != 1, "warns if and only if it isn't PID 1"):
+        say(path, STDERR, "warning")
+    return sleep
+
+
+def sleep(path):
+    name, arguments = ("ppoll", [0, 0, 0, 0]) if "ppoll" in path.proof.arch.calls else ("pause", [])
+    path.call(name, arguments, "sleeps, and does nothing else whenever it wakes up")
+    return sleep
+
+
+def exits(status, sentence):
+    def loop(path):
+        path.call("exit", [status], sentence + ", again if that fails")
+        return loop
+
+    return loop
+
+
+def handle(path):
+    """The handler of all three signals."""
+    if path.decides(path.root.signal == SIGCHLD, "reaps on SIGCHLD only"):
+        return handle if reaps(path) else None
+    name = "interrupt" if path.decides(path.root.signal == SIGINT, "knows SIGINT from SIGTERM") else "terminated"
+    say(path, STDERR, name)
+    return exits(0, f"exits with 0 after the message {name}")
+
+
+def restore(path):
+    """The end of a handler, if the program has the code for it."""
+    sentence = "ends a handler with the system call for it, again if that fails"
+    call = path.call(path.proof.arch.restorer, [], sentence)
+    # On 386, the kernel expects that the argument was popped.
+    wanted = path.root.stack if path.proof.arch.signal else path.root.stack + path.proof.word
+    path.check(call.stack == wanted, "leaves the kernel's frame in its place")
+    return restore
+
+
+class Proof:
+    """The proof of one file with one engine."""
+
+    def __init__(self, program, engine, file, cuts=()):
+        self.arch = SimpleNamespace(**ARCHES["default"] | ARCHES[program["architecture"]])
+        self.file, self.messages, self.entry = file, program["messages"], program["entry"]
+        vex = engine == "VEX"
+        make, name = (archinfo.arch_from_id if vex else archinfo.ArchPcode), ARCHES[program["architecture"]][engine]
+        arch = make(name)
+        # The engine gets each instruction's bytes from `step`.
+        options = {"main_opts": {"backend": "blob", "arch": arch}} | ({} if vex else {"engine": Pcode})
+        self.project = angr.Project(BytesIO(b"\0"), **options)
+        self.bits, self.word, self.base, self.endness = arch.bits, arch.bits // 8, BASE[arch.bits], arch.memory_endness
+        self.code = {at for start, end in program["functions"] for at in range(start, end)}
+        self.names = {number: name for name, number in self.arch.calls.items()}
+        self.trap = [bytes.fromhex(code) for code in self.arch.trap]
+        self.registers = dict(arch.registers) | (self.arch.hidden if vex else {})
+        # The largest registers, of which all others are parts.
+        self.whole, taken = {}, {arch.ip_offset}
+        for name, (start, size) in sorted(self.registers.items(), key=lambda register: -register[1][1]):
+            if not taken.intersection(range(start, start + size)):
+                taken.update(range(start, start + size))
+                self.whole[name] = size
+        self.cuts, self.at = set(cuts), self.entry
+
+    def holds(self, state, claim):
+        claim = claripy.simplify(claim)
+        return claim.is_true() or not (claim.is_false() or state.solver.satisfiable(extra_constraints=[Not(claim)]))
+
+    def check(self, state, claim, sentence):
+        self.require(self.holds(state, claim), sentence)
+
+    def require(self, claim, sentence, detail=""):
+        self.checks += 1
+        self.facts.add(sentence)
+        if not claim:
+            raise Refused(f"at {self.at:#x}, it isn't so that the program {sentence}{detail}")
+
+    def get(self, state, name):
+        offset, size = self.registers[name]
+        return state.registers.load(offset, size, endness=state.arch.register_endness)
+
+    def set(self, state, name, value):
+        state.registers.store(self.registers[name][0], value, endness=state.arch.register_endness)
+
+    def run(self):
+        """Proves everything, from each place that the kernel starts the program at."""
+        self.facts, self.checks, self.paths = set(), 0, 0
+        self.handlers, self.touched, self.instructions = set(), set(), {}
+        word, arch = self.word, self.arch
+        # argc is on top of the stack, and argv follows. Both places may be overwritten.
+        action = range(word, word + arch.mask * word + 8)
+        root = Root(self.entry, fresh("stack", word), word, action, fresh("argc", word))
+        state = self.start(root, {0: root.argc}, {})
+        state.solver.add(ULT(root.argc, 1 << self.bits - 4))
+        self.visit(state, look)
+
+        [(handler, restorer)] = self.handlers
+        known = isinstance(handler, int) and (isinstance(restorer, int) or not arch.restorer)
+        self.require(known, "installs the same handler in every case")
+        number, back = fresh("signal", word), claripy.BVV(restorer, self.bits) if arch.restorer else fresh("back", word)
+        root = Root(handler - self.base, fresh("stack", word), arch.frame, signal=number, back=back)
+        words = {} if arch.link else {0: back} | ({} if arch.signal else {word: number})
+        state = self.start(root, words, {arch.link: back, arch.signal: number})
+        state.solver.add(Or(*(number == each for each in (SIGINT, SIGTERM, SIGCHLD))), back & 3 == 0)
+        self.visit(state, handle)
+        if arch.restorer:
+            root = Root(restorer - self.base, fresh("stack", word), word)
+            self.visit(self.start(root, {} if arch.signal else {0: number}, {}), restore)
+
+        missed = sorted(self.code - self.touched)
+        idle = re.fullmatch(arch.idle.encode(), bytes(self.file[at] for at in missed), re.DOTALL)
+        self.require(idle, "reaches every instruction", ": not those at " + " ".join(map(hex, missed)))
+
+    def start(self, root, words, registers):
+        """Returns the state at a root: these words on the stack, and anything in all registers but these."""
+        state = self.project.factory.blank_state(addr=self.base + root.address, add_options={angr.options.LAZY_SOLVES})
+        state.register_plugin("memory", Path(self, root))
+        given = {
+            self.arch.stack: root.stack,
+            self.arch.itself: claripy.BVV(self.base + root.address, self.bits),
+        } | registers
+        contents = {name: fresh(name, size) for name, size in self.whole.items()} | {"zero": claripy.BVV(0, self.bits)}
+        for name, value in (contents | given).items():
+            if name in self.registers:
+                self.set(state, name, value)
+        for at, value in words.items():
+            state.memory.stack.update(zip(range(at, at + self.word), ordered(value.chop(8), self.endness)))
+        return state
+
+    def visit(self, state, contract):
+        """Proves that everything from a cut on follows the contract."""
+        for end in self.passes(state):
+            self.paths += 1
+            path = end.memory
+            goes_on = path.end not in (state.addr, None)
+            # Nothing has happened between the two cuts.
+            after = contract if goes_on and not path.events else contract(path)
+            self.require(not path.events, "makes no other system call")
+            ends = {None: path.end is None, contract: goes_on or path.end == state.addr}.get(after, goes_on)
+            self.require(ends, "repeats what the contract repeats, and nothing else")
+            if goes_on:
+                self.visit(end, after)
+
+    def passes(self, state):
+        """Returns the paths from a cut on, in any pass through its loop: what a pass changes is forgotten. Something is
+        kept if a pass with n arguments left begins with what the one before would hold if it had n + 1.
+        """
+        count, counted, forgotten = state.memory.left, set(), set()
+        while True:
+            head = state.copy()
+            head.memory.events = []
+            before = self.places(head)
+            if counted:
+                head.memory.left = fresh("left", self.word)
+                head.solver.add(ULE(head.memory.left, count))
+            left = head.memory.left
+            before |= {place: claripy.replace(before[place], count, left) for place in counted}
+            before |= {place: fresh(str(place), self.whole.get(place, 1)) for place in forgotten}
+            for place in counted | forgotten:
+                self.put(head, place, before[place])
+            paths, settled = self.walk(head), True
+            for end in [end for end in paths if end.memory.end == head.addr]:
+                after = self.places(end)
+                for place in before.keys() - forgotten:
+                    value, new = before[place], after.get(place)
+                    value = claripy.replace(value, left, left - 1) if place in counted else value
+                    if new is value or new is not None and self.holds(end, new == value):
+                        continue
+                    settled = False
+                    if place not in counted and count is not None and count.variables <= value.variables:
+                        counted.add(place)
+                    else:
+                        counted.discard(place)
+                        forgotten.add(place)
+            if settled:
+                return paths
+
+    def places(self, state):
+        """Returns the contents of all registers and of the stack."""
+        return {name: self.get(state, name) for name in self.whole} | state.memory.stack
+
+    def put(self, state, place, value):
+        if place in self.whole:
+            self.set(state, place, value)
+        else:
+            state.memory.stack[place] = value
+
+    def walk(self, state):
+        """Runs from a cut to the next ones."""
+        todo, paths = [(state.copy(), 0)], []
+        while todo:
+            state, length = todo.pop()
+            if length and state.addr in self.cuts:
+                paths.append(state)
+                state.memory.end = state.addr
+                continue
+            at = self.at = state.addr - self.base
+            self.require(at in self.code, "runs nothing but its functions")
+            self.require(length < LONGEST, "has no path without an end")
+            for new in self.step(state, at):
+                memory, back = new.memory, new.memory.root.back
+                offset = memory.place(self.get(new, self.arch.stack))[2]
+                self.require(offset is not None, "knows its place on the stack")
+                # A signal may overwrite the rest at any time.
+                memory.stack = {at: byte for at, byte in memory.stack.items() if at >= offset - self.arch.red_zone}
+                if back is not None and self.holds(new, new.regs.ip == back):
+                    given_back = offset == (0 if self.arch.link else self.word)
+                    self.require(given_back, "gives its stack back before it returns from a handler")
+                    paths.append(new)
+                    continue
+                self.require(isinstance(plain(new.regs.ip), int), "jumps to no unknown place")
+                if new.history.jumpkind == "Ijk_Boring" and new.addr <= self.base + at and new.addr not in self.cuts:
+                    self.cuts.add(new.addr)
+                    raise NewCut
+                todo.append((new, length + 1))
+        return paths
+
+    def step(self, state, at):
+        """Runs one instruction. Returns the states that may follow."""
+        code, states = self.file[at : at + 16], []
+        if code.startswith(b"".join(self.trap)):
+            sizes = map(len, self.trap)
+            self.call_kernel(state)
+        elif code[2:4].hex() == self.arch.shift:
+            # slli.d of LoongArch: P-code takes only five of the six bits of the distance.
+            word, sizes = int.from_bytes(code[:4], "little"), [4]
+            shifted = self.get(state, LOONGARCH[word >> 5 & 31]) << (word >> 10 & 63)
+            self.set(state, LOONGARCH[word & 31], shifted)
+        else:
+            try:
+                successors = self.project.factory.successors(state, num_inst=1, insn_bytes=code)
+            except (angr.AngrError, angr.errors.SimError, claripy.ClaripyError) as error:
+                self.require(False, "has only instructions that the engine knows", f": {error}")
+            sizes = [successors.artifacts["irsb_size"]]
+            states = successors.flat_successors + successors.unconstrained_successors
+            kinds = {new.history.jumpkind for new in states}
+            self.require(kinds <= {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}, "traps nowhere", f": {kinds}")
+            states = [new for new in states if len(states) == 1 or new.solver.satisfiable()]
+        for size in sizes:
+            self.instructions[at] = size
+            self.touched.update(range(at, at + size))
+            at += size
+        if not states:
+            state.regs.ip, state.history.jumpkind = self.base + at, "Ijk_Boring"
+        return states or [state]
+
+    def call_kernel(self, state):
+        """Makes a system call, with any answer."""
+        number = plain(self.get(state, self.arch.number))
+        self.require(isinstance(number, int) and number in self.names, "makes only the system calls of the contract")
+        name = self.names[number]
+        arguments = [self.get(state, register) for register in self.arch.arguments]
+        first, second, third, _ = arguments
+        polls = name in ("poll", "ppoll") and not self.holds(state, first == 0)
+        reads = {
+            "rt_sigaction": [(second + self.word * place, self.word) for place in (0, 1, 2)]
+            + [(second + self.word * self.arch.mask, 8)],
+            "rt_sigprocmask": [(second, 8)],
+        }.get(name, [(first, 4), (first + 4, 2), (first + 6, 2)] if polls else [])
+        reads += [(third, 16)] if polls and name == "ppoll" else []
+        memory = [state.memory.load(address, size, endness=self.endness) for address, size in reads]
+        if polls:
+            # The kernel writes the result, and may write the time that is left.
+            memory.append(fresh("revents", 2))
+            state.memory.store(first + 6, memory[-1], endness=self.endness)
+            if name == "ppoll":
+                state.memory.store(third, fresh("timeout", 16))
+        elif name == "write":
+            start, size = plain(second), plain(third)
+            known = (
+                isinstance(start, int)
+                and isinstance(size, int)
+                and self.base <= start <= self.base + len(self.file) - size
+            )
+            self.require(known, "writes only what stands in the file")
+            memory = self.file[start - self.base :][:size]
+            self.touched.update(range(start - self.base, start - self.base + size))
+        for register in [self.arch.result, *self.arch.clobbers]:
+            if register in self.registers:
+                self.set(state, register, fresh(name, self.registers[register][1]))
+        call = Call(name, arguments, self.get(state, self.arch.result), self.get(state, self.arch.stack), memory)
+        state.memory.events.append(call)
+
+
+def mutants(program, instructions):
+    """Returns files with a change: an instruction left out, a condition inverted, or a random bit flipped."""
+    file, changes = bytes.fromhex(program["file"]), {}
+    # A number is xored to an instruction's first bytes to invert its condition, if that has one.
+    nop, conditions = {
+        "x86_64": (b"\x90", {rb"[\x70-\x7f]": 1}),
+        "aarch64": (b"\x1f\x20\x03\xd5", {rb"...\x54": 1, rb"...[\x34\x35]": 1 << 24}),
+    }.get(program["architecture"], (None, None))
+    if not nop:
+        return {}
+    for at, size in sorted(instructions.items()):
+        code = file[at : at + size]
+        changes[f"{at:#x} left out"] = at, nop * (size // len(nop))
+        for condition, mask in conditions.items():
+            if re.match(condition, code, re.DOTALL):
+                changes[f"{at:#x} inverted"] = at, (int.from_bytes(code, "little") ^ mask).to_bytes(size, "little")
+    start = min(start for start, _ in program["functions"])
+    for place in random.Random(SEED).sample(range(8 * start, 8 * len(file)), FLIPS):
+        at, bit = divmod(place, 8)
+        changes[f"{at:#x} bit {bit}"] = at, bytes([file[at] ^ 1 << bit])
+    files = {name: file[:at] + code + file[at + len(code) :] for name, (at, code) in changes.items()}
+    return {name: changed for name, changed in files.items() if changed != file}
+
+
+def attempt(task):
+    """Runs a proof. Returns its name, its outcome, and more about that."""
+    name, program, engine, file, cuts = task
+    signal.signal(signal.SIGVTALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    while True:
+        proof = Proof(program, engine, file, cuts)
+        try:
+            proof.run()
+            counts = len(proof.facts), proof.checks, proof.paths, len(proof.instructions)
+            return name, "proved", (counts, proof.instructions, proof.cuts)
+        except NewCut:
+            cuts = proof.cuts
+        except Refused as error:
+            return name, "refused", str(error)
+        except KeyboardInterrupt:
+            return name, "undecided", f"not within {SECONDS} s"
+        except Exception as error:
+            return name, "undecided", repr(error)
+
+
+def attempt_both(task):
+    """Runs the proof of a mutant, with the other engine too if one isn't enough to refuse it."""
+    first = attempt(task)
+    name, program, _, file, cuts = task
+    return attempt((name, program, "P-code", file, cuts)) if first[1] == "proved" else first
+
+
+def main():
+    """Reads programs, and how many mutants to try, as JSON. Prints a row for each program and engine."""
+    logging.disable(logging.CRITICAL)
+    request = json.load(sys.stdin)
+    equivalent = dict(line.split(": ", 1) for line in (HERE / "equivalent.txt").read_text().splitlines())
+    programs = [(program, engine) for program in request["programs"] for engine in ("VEX", "P-code")]
+    programs = [(program, engine) for program, engine in programs if engine in ARCHES[program["architecture"]]]
+    tasks = [((p["platform"], engine), p, engine, bytes.fromhex(p["file"]), ()) for p, engine in programs]
+    failed, changed = False, []
+    with multiprocessing.Pool(request["processes"]) as pool:
+        for (program, engine), (key, outcome, result) in zip(programs, pool.imap(attempt, tasks)):
+            if outcome != "proved":
+                failed = True
+                print(f"{' '.join(key)} is {outcome}: {result}", file=sys.stderr)
+                continue
+            counts, instructions, cuts = result
+            files = mutants(program, instructions) if engine == "VEX" else {}
+            new = [(f"{key[0]} {name}", program, engine, file, cuts) for name, file in files.items()]
+            known = sum(name in equivalent for name, *_ in new)
+            print(*key, *counts, len(new) - known, known, sep="\t", flush=True)
+            changed += new
+        sample = random.Random(SEED).sample(changed, min(len(changed), request["mutants"]))
+        for name, outcome, result in pool.imap_unordered(attempt_both, sample):
+            fails = outcome == "undecided" or (outcome == "proved") != (name in equivalent)
+            failed |= fails
+            if fails or request["verbose"]:
+                reason = equivalent.get(name) if outcome == "proved" else result
+                print(f"the mutant {name} is {outcome}: {reason}", file=sys.stderr)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

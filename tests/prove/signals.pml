@@ -1,0 +1,130 @@
+/* A model, for SPIN, of the program as PID 1, its children, and the signals that the kernel delivers to it.
+ *
+ * The program's steps are its system calls, in the order that `cargo xtask prove` shows of the machine code. A comment
+ * with "Fact" is a sentence of that proof. The other steps are Linux': signal(7), wait(2), kernel/signal.c and
+ * kernel/exit.c. Assumed: the kernel accepts the handlers and the mask. `signals.txt` lists the properties, and the
+ * definitions (#ifdef) that make the program wrong, so that a property fails. */
+
+#define CHILDREN 3      /* At most. */
+#define MAIN 0          /* No handler runs, */
+#define INT 1           /* or the handler of this signal. Signals are bits of a set. */
+#define TERM 2
+#define CHLD 4
+
+byte blocked, handled;  /* Sets of signals. */
+byte pending;           /* Another set: two pending signals of a kind are one. */
+bool chld_ignored;      /* At the start, until SIGCHLD has a handler. */
+byte orphans;           /* Not the program's children yet. */
+byte living, zombies;   /* The program's children, own or adopted. wait4 may return any zombie, so none has a name. */
+byte depth, running[4]; /* The stack of handlers on top of MAIN. */
+byte old_mask;          /* Restored by SIGCHLD's handler, the only one that returns. */
+bool asleep, exited;
+
+#define deliverable (pending & ~blocked)
+#define runs(who) (running[depth] == who && !exited)
+#define step(who, effect) atomic { runs(who) -> effect }
+
+/* PID 1 loses a signal without a handler, unless it is blocked: it may have a handler when it is unblocked. */
+inline send(signals) { pending = pending | ((signals) & (blocked | handled)) }
+
+/* A child dies, or a dead orphan is adopted. If SIGCHLD is ignored, the kernel reaps it. */
+inline die() { if :: chld_ignored && !(handled & CHLD) :: else -> zombies++; send(CHLD) fi }
+
+/* Other processes do any of this, in any order, any number of times. */
+proctype others() {
+    do
+    :: atomic { !exited -> send(TERM) }
+    :: atomic { !exited -> send(INT) }
+    :: atomic { !exited && orphans > 0 -> orphans--; living++ }
+    :: atomic { !exited && orphans > 0 -> orphans--; die() }
+    :: atomic { !exited && living > 0 -> living--; die() }
+    /* A child stops or continues. Fact: SIGCHLD's handler is installed with SA_NOCLDSTOP. */
+    :: atomic { !exited -> send(CHLD & ~handled) }
+#ifdef NO_NOCLDSTOP
+    :: atomic { !exited -> send(CHLD) }
+#endif
+    od
+}
+
+/* Fact: sa_mask is empty, without SA_NODEFER. So a handler blocks its own signal, and the others interrupt it. */
+inline deliver(signal) {
+    pending = pending & ~signal;
+    if :: handled & signal -> depth++; running[depth] = signal; asleep = false;
+        old_mask = (signal == CHLD -> blocked : old_mask); blocked = blocked | signal
+    :: else fi
+}
+
+/* Signals are delivered in any order and, unless the program sleeps, after any number of steps. Linux is stricter. */
+proctype kernel() {
+    do
+    :: atomic { (deliverable & INT) && !exited -> deliver(INT) }
+    :: atomic { (deliverable & TERM) && !exited -> deliver(TERM) }
+    :: atomic { (deliverable & CHLD) && !exited -> deliver(CHLD) }
+    od
+}
+
+/* Fact: wait4(-1, WNOHANG) is called again if and only if it returned a child. */
+inline reap(who) {
+    do
+    :: atomic { runs(who) && zombies > 0 -> zombies--
+#ifdef ENDLESS
+        ; orphans++ /* Not a wrong program: children come without end, up to CHILDREN at a time. */
+#endif
+#ifdef REAP_ONE
+        ; break
+#endif
+       }
+    :: atomic { runs(who) && zombies == 0 -> break }
+    od
+}
+
+/* Fact: SIGCHLD's handler reaps and returns. */
+proctype sigchld() {
+    do
+    :: reap(CHLD);
+#ifdef FALL_THROUGH
+       step(CHLD, exited = true);
+#endif
+       step(CHLD, blocked = old_mask; old_mask = 0; running[depth] = MAIN; depth--)
+    od
+}
+
+/* Fact: SIGTERM's and SIGINT's handler writes its message or drops it, and exits with 0. The message only takes time,
+ * as any step may. */
+proctype shut_down(byte signal) { step(signal, exited = true) }
+
+init { /* The program, which starts with anything that survives exec. */
+    atomic {
+        select(blocked : 0 .. 7);
+        select(pending : 0 .. 7); pending = pending & blocked;
+        select(living : 0 .. CHILDREN);
+        select(zombies : 0 .. CHILDREN - living); orphans = CHILDREN - living - zombies;
+        if :: chld_ignored = true :: chld_ignored = false fi;
+        run others(); run kernel(); run sigchld(); run shut_down(TERM); run shut_down(INT)
+    }
+#ifdef REAP_FIRST
+    reap(MAIN);
+#endif
+    step(MAIN, handled = handled | TERM); /* Fact: it installs SIGTERM's handler first, */
+    step(MAIN, handled = handled | INT);  /* then SIGINT's, */
+    step(MAIN, handled = handled | CHLD); /* then SIGCHLD's; */
+#ifndef NO_UNBLOCK
+    step(MAIN, blocked = 0);              /* unblocks all signals; */
+#endif
+#if !defined NO_REAP_AT_START && !defined REAP_FIRST
+    reap(MAIN);                           /* reaps; */
+#endif
+    step(MAIN, skip);                     /* calls getpid and, as PID 1, writes no warning; */
+    do                                    /* pauses, again whenever it wakes up. A pending signal ends the pause. */
+    :: atomic { runs(MAIN) && !deliverable -> asleep = true }; atomic { runs(MAIN) && !asleep }
+    od
+}
+
+ltl no_zombie_asleep { [] (asleep && !(deliverable & CHLD) -> zombies == 0) }
+ltl child_reaped { [] (zombies > 0 -> <> (zombies == 0 || exited)) }
+ltl exits_when_asked { [] ((pending & (TERM | INT)) -> <> exited) }
+ltl exits_only_when_asked { [] (exited -> running[depth] == TERM || running[depth] == INT) }
+ltl wakes_for_dead { [] (asleep && (deliverable & CHLD) -> zombies > 0) }
+ltl sleeps_again { [] <> (asleep || exited) }
+ltl never_nested { [] (depth < 3) }
+ltl always_exits { <> exited }
