@@ -19,11 +19,13 @@ from collections import namedtuple
 from io import BytesIO
 from types import SimpleNamespace
 
-import angr
-import archinfo
-import claripy
-from angr.engines import UberEnginePcode
-from claripy import ULE, ULT, And, If, Not, Or
+logging.disable(logging.CRITICAL)  # angr complains about engines that it lacks, when it is imported
+
+import angr  # noqa: E402
+import archinfo  # noqa: E402
+import claripy  # noqa: E402
+from angr.engines import UberEnginePcode  # noqa: E402
+from claripy import ULE, ULT, And, If, Not, Or  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
 BASE = {32: 0xB65D0000, 64: 0x7F12B65D0000}  # where the file is, by bits; the program is position-independent
@@ -54,7 +56,7 @@ class NewCut(Exception):
 
 class Pcode(UberEnginePcode):
     def _execute_callother(self):
-        """Ignores the operation that chooses Arm's instruction set after a return: an address with bit 0 is refused."""
+        """Ignores the operation that chooses Arm's instruction set after a return. No address here has bit 0."""
         if self.state.arch.name.split(":")[0] != "ARM" or self._current_op.output is not None:
             super()._execute_callother()
 
@@ -308,8 +310,12 @@ class Proof:
         offset, size = self.registers[name]
         return state.registers.load(offset, size, endness=state.arch.register_endness)
 
-    def set(self, state, name, value):
-        state.registers.store(self.registers[name][0], value, endness=state.arch.register_endness)
+    def set(self, state, place, value):
+        """Changes a register, or a byte on the stack."""
+        if place in self.registers:
+            state.registers.store(self.registers[place][0], value, endness=state.arch.register_endness)
+        else:
+            state.memory.stack[place] = value
 
     def run(self):
         """Proves everything, from each place that the kernel starts the program at."""
@@ -330,7 +336,9 @@ class Proof:
         root = Root(handler - self.base, fresh("stack", word), arch.frame, signal=number, back=back)
         words = {} if arch.link else {0: back} | ({} if arch.signal else {word: number})
         state = self.start(root, words, {arch.link: back, arch.signal: number})
-        state.solver.add(Or(*(number == each for each in (SIGINT, SIGTERM, SIGCHLD))), back & 3 == 0)
+        state.solver.add(Or(*(number == each for each in (SIGINT, SIGTERM, SIGCHLD))))
+        if arch.link:
+            state.solver.add(back & 3 == 0)  # the kernel's code is aligned
         self.visit(state, handle)
         if arch.restorer:
             root = Root(restorer - self.base, fresh("stack", word), word)
@@ -386,7 +394,7 @@ class Proof:
             before |= {place: claripy.replace(before[place], count, left) for place in counted}
             before |= {place: fresh(str(place), self.whole.get(place, 1)) for place in forgotten}
             for place in counted | forgotten:
-                self.put(head, place, before[place])
+                self.set(head, place, before[place])
             paths, settled = self.walk(head), True
             for end in [end for end in paths if end.memory.end == head.addr]:
                 after = self.places(end)
@@ -407,12 +415,6 @@ class Proof:
     def places(self, state):
         """Returns the contents of all registers and of the stack."""
         return {name: self.get(state, name) for name in self.whole} | state.memory.stack
-
-    def put(self, state, place, value):
-        if place in self.whole:
-            self.set(state, place, value)
-        else:
-            state.memory.stack[place] = value
 
     def walk(self, state):
         """Runs from a cut to the next ones."""
@@ -548,12 +550,12 @@ def attempt(task):
             return name, "proved", (counts, proof.instructions, proof.cuts)
         except NewCut:
             cuts = proof.cuts
-        except Refused as error:
-            return name, "refused", str(error)
-        except KeyboardInterrupt:
-            return name, "undecided", f"not within {SECONDS} s"
-        except Exception as error:
-            return name, "undecided", repr(error)
+        except (Exception, KeyboardInterrupt) as error:
+            return (
+                name,
+                "refused" if isinstance(error, Refused) else "undecided",
+                str(error) or f"not within {SECONDS} s",
+            )
 
 
 def attempt_both(task):
@@ -565,7 +567,6 @@ def attempt_both(task):
 
 def main():
     """Reads programs, and how many mutants to try, as JSON. Prints a row for each program and engine."""
-    logging.disable(logging.CRITICAL)
     request = json.load(sys.stdin)
     equivalent = dict(line.split(": ", 1) for line in (HERE / "equivalent.txt").read_text().splitlines())
     programs = [(program, engine) for program in request["programs"] for engine in ("VEX", "P-code")]

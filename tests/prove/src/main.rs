@@ -17,7 +17,7 @@ use xtask::image::golden::are_golden;
 use xtask::output::provide;
 use xtask::platform::{PLATFORMS, Platform, Selection};
 use xtask::prerequisites::Prerequisites;
-use xtask::{build, outln, parallel, subcommands};
+use xtask::{build, outln, parallel, status, subcommands};
 
 const GOLDEN: &str = "tests/prove/prove.txt";
 /// Number of columns that name a row: the platform and the engine.
@@ -73,6 +73,10 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let rows = String::from_utf8(output.stdout)?;
     table.rows = rows.lines().map(|row| row.split('\t').map(String::from).collect()).collect();
     outln!("{table}");
+    // Whatever isn't proved, and the place and the sentence.
+    if !output.stderr.is_empty() {
+        status!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+    }
     ensure!(output.status.success(), "not everything is proved");
     outln!("The model of the signals has the {} expected results", model::check(shell)?);
     if arguments.bless {
