@@ -152,8 +152,7 @@ pub static CASES: &[Case] = &[
 const ALMOST_V: [&str; 15] =
     ["", "-", "v", "V", "-w", "-6", "\u{d}v", "--v", "-vv", "-v ", " -v", "-\u{16}", "--version", "--", ""];
 
-/// Arguments of 100 kB: one long and many short ones.
-/// The proof covers longer ones.
+/// Arguments of up to two bytes, and `-v` and `-V` with one more, but not these two. The proof covers longer ones.
 fn short_arguments() -> Vec<CString> {
     let mut strings = vec![vec![]];
     for first in 1..=u8::MAX {
@@ -165,6 +164,7 @@ fn short_arguments() -> Vec<CString> {
     c_strings(strings)
 }
 
+/// Arguments of 100 kB: one long and many short ones.
 fn hundred_kilobytes() -> impl Iterator<Item = String> {
     std::iter::once("-v".repeat(25_000)).chain((0..50_000 / 5).map(|index| format!("{index:04}")))
 }

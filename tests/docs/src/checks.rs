@@ -35,16 +35,20 @@ fn error_of_link(repository: &Path, pages: &[Page], page: &Page, link: &str) -> 
     (!anchor.is_empty() && !pages.iter().any(has_anchor)).then_some("leads to no heading")
 }
 
-/// A page of a host begins with where it is run, or with the version that its facts are from. `cargo xtask hosts` reads
-/// the pages that are run.
+/// A page of a host has a row in the list of hosts. It begins with where it is run, or with the version that its facts are
+/// from. `cargo xtask hosts` reads the pages that are run.
 pub fn hosts(shell: &Shell, pages: &[Page], errors: &mut Vec<String>) -> Result<()> {
     let mut tests = String::new();
     for file in sources::list(&shell.current_dir())?.iter().filter(|file| file.starts_with("tests/hosts/src")) {
         tests += &shell.read_file(file)?;
     }
+    let index = pages.iter().find(|page| page.file.ends_with("hosts/README.md")).context("no list of hosts")?;
     let is_host = |page: &&Page| page.file.starts_with("docs/hosts") && !page.file.ends_with("README.md");
     for page in pages.iter().filter(is_host) {
         let name = page.file.file_stem().unwrap_or_default().display();
+        if !index.links.contains(&format!("{name}.md")) {
+            errors.push(format!("{} lacks a row for {}", index.name(), page.name()));
+        }
         let reads = [format!(", \"{name}\")"), format!("(it, \"{name}\","), format!("page: \"{name}\"")];
         let is_read = reads.iter().any(|read| tests.contains(read));
         let has_commands = page.anchors.iter().any(|anchor| anchor == "install");

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use docs::Page;
 use std::process::ExitCode;
 use xshell::Shell;
-use xtask::golden::Golden;
+use xtask::golden::{self, Golden};
+use xtask::table::Table;
 use xtask::{outln, output, sources, subcommands};
 
 #[derive(clap::Args)]
@@ -51,6 +52,11 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let lines = page("README.md")?.text.lines().count();
     if lines > 200 {
         errors.push(format!("README.md has {lines} lines, more than 200"));
+    }
+    let digests = Table::read(&repository.join(golden::DIGESTS))?;
+    let index = &digests.find(&["index"]).context("the index has no digest")?[1];
+    if !page("README.md")?.text.contains(&format!("index sha256:{index:.16}…")) {
+        errors.push(format!("README.md: the sample output of `verify` lacks the index sha256:{index:.16}…"));
     }
     checks::links(&repository, &pages, &mut errors);
     checks::hosts(shell, &pages, &mut errors)?;

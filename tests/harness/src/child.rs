@@ -42,7 +42,8 @@ pub struct Output {
 impl Output {
     /// Fails unless the program exited with 0 and wrote this.
     pub fn check(&self, stdout: &str, stderr: &str) -> Result<()> {
-        ensure!(self.status.success() && self.stdout == stdout && self.stderr == stderr, "it ended with {self:?}");
+        let is_right = self.status.success() && self.stdout == stdout && self.stderr == stderr;
+        ensure!(is_right, "it ended with {self:?} instead of exit status 0, stdout {stdout:?} and stderr {stderr:?}");
         Ok(())
     }
 }

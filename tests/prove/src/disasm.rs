@@ -1,7 +1,7 @@
 //! `cargo xtask disasm`: compares every byte of each platform's program, as text, with golden listings. The tools of
 //! the compiler's own LLVM print the text.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::fs;
@@ -32,15 +32,17 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let mut targets = BTreeSet::new();
     let mut platforms = arguments.selection.platforms();
     platforms.retain(|platform| targets.insert(platform.target));
+    let mut different = Vec::new();
     for platform in &platforms {
         let listing = listing(shell, &tools, platform).with_context(|| format!("can't list {}", platform.name))?;
         let golden = format!("tests/prove/listings/{}.s", platform.file_name());
         let new = format!("target/listings/{}.s", platform.file_name());
         output::replace(&shell.current_dir().join(if arguments.bless { &golden } else { &new }), listing.as_bytes())?;
         if shell.read_file(&golden)? != listing {
-            bail!("{golden} differs: see `diff -u {golden} {new}`; if intended, run `cargo xtask disasm --bless`");
+            different.push(format!("{golden} differs: see `diff -u {golden} {new}`"));
         }
     }
+    ensure!(different.is_empty(), "{}\nif intended, run `cargo xtask disasm --bless`", different.join("\n"));
     outln!("{} listings {}", platforms.len(), if arguments.bless { "written" } else { "agree" });
     Ok(())
 }
