@@ -83,10 +83,10 @@ FLAG=-Copt-level=3 # makes the program larger
 # it has this exit status.
 interrupt() {
     local status=0
-    set -m # otherwise a command in the background ignores SIGINT
     exec 9< dist
     flock --nonblock 9 || skip "directories can't be locked here"
-    "${@:3}" > /dev/null 2> "$work/stderr" 9<&- &
+    # A command in the background, or under nohup, starts with signals ignored.
+    env --default-signal "${@:3}" > /dev/null 2> "$work/stderr" 9<&- &
     until grep -q "^waiting for another command" "$work/stderr"; do kill -0 $!; sleep 0.05; done
     kill "-$1" $!
     wait $! || status=$?
