@@ -8,7 +8,6 @@ contract, which stands below as functions. docs/tests.md explains it on a page.
 
 import json
 import logging
-import multiprocessing
 import pathlib
 import random
 import re
@@ -16,6 +15,8 @@ import signal
 import sys
 import tomllib
 from collections import namedtuple
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -106,15 +107,22 @@ class Path(angr.SimStatePlugin):
         new.stack, new.strings, new.left, new.events = dict(self.stack), self.strings, self.left, [*self.events]
         return new
 
-    def place(self, address):
+    def place(self, address, size=1):
         """Returns an address as a formula, as a number, and as a place on the stack. The latter may be None."""
         address = claripy.BVV(address, self.proof.bits) if isinstance(address, int) else address
         at, offset, bits = plain(address), plain(address - self.root.stack), len(address)
         offset = offset - (offset >> bits - 1 << bits) if isinstance(offset, int) else None
-        return address, at if isinstance(at, int) else None, offset
+        at = at if isinstance(at, int) else None
+        known = [place % min(size, self.proof.word) == 0 for place in (at, offset) if place is not None]
+        self.align(size == 1 or all(known))
+        return address, at, offset
+
+    def align(self, aligned):
+        if self.proof.arch.aligned:
+            self.proof.require(aligned, "reads and writes only at multiples of the size")
 
     def load(self, address, size, endness=None, **_):
-        proof, (address, at, offset) = self.proof, self.place(address)
+        proof, (address, at, offset) = self.proof, self.place(address, size)
         if at is not None:
             proof.require(
                 proof.base <= at <= proof.base + len(proof.file) - size,
@@ -131,10 +139,12 @@ class Path(angr.SimStatePlugin):
         for pointer, content in self.strings:
             at = plain(address - pointer)
             if isinstance(at, int):
+                self.align(size == 1)  # a string begins anywhere
                 proof.require(at + size <= len(content), "reads at most the first four bytes of an argument")
                 return claripy.Concat(*ordered(content[at : at + size], endness))
-        # An element of argv, whose index differs from pass to pass.
-        proof.require(self.left is not None and size == proof.word, "reads nothing but the file, the stack and argv")
+        # An element of argv, whose index differs from pass to pass. The program may overwrite argv afterwards.
+        whole = self.left is not None and self.stack.keys().isdisjoint(self.root.action)
+        proof.require(whole and size == proof.word, "reads nothing but the file, the stack and argv")
         offset = address - self.root.stack - proof.word
         index = claripy.LShR(offset, proof.word.bit_length() - 1)
         inside = And(offset == index * proof.word, index != 0, ULT(index, self.root.argc))
@@ -145,7 +155,8 @@ class Path(angr.SimStatePlugin):
         return pointer
 
     def store(self, address, data, endness=None, **_):
-        offset, parts = self.place(address)[2], ordered(data.chop(8), endness)
+        parts = ordered(data.chop(8), endness)
+        offset = self.place(address, len(parts))[2]
         places = [-STACK - 1] if offset is None else range(offset, offset + len(parts))
         mine = all(-STACK <= at < self.root.frame or at in self.root.action for at in places)
         self.proof.require(mine, "writes nothing but its stack and the sigaction")
@@ -205,6 +216,7 @@ def say(path, file, name):
 
 def install(path):
     """The handlers, and what may survive exec."""
+    path.left = None  # from here on, no argument is read, and no loop counts them
     restorer = path.proof.arch.restorer
     for number, status, name in (SIGTERM, 2, "SIGTERM"), (SIGINT, 1, "SIGINT"), (SIGCHLD, 3, "SIGCHLD"):
         call = path.call("rt_sigaction", [number, None, 0, 8], f"installs the handler for {name} in its turn")
@@ -304,7 +316,7 @@ class Proof:
         self.checks += 1
         self.facts.add(sentence)
         if not claim:
-            raise Refused(f"at {self.at:#x}, it isn't so that the program {sentence}{detail}")
+            raise Refused(f"at {self.at:#x}, this doesn't hold: the program {sentence}{detail}")
 
     def get(self, state, name):
         offset, size = self.registers[name]
@@ -341,7 +353,7 @@ class Proof:
             state.solver.add(back & 3 == 0)  # the kernel's code is aligned
         self.visit(state, handle)
         if arch.restorer:
-            root = Root(restorer - self.base, fresh("stack", word), word)
+            root = Root(restorer - self.base, fresh("stack", word), 0 if arch.signal else word)
             self.visit(self.start(root, {} if arch.signal else {0: number}, {}), restore)
 
         missed = sorted(self.code - self.touched)
@@ -573,8 +585,8 @@ def main():
     programs = [(program, engine) for program, engine in programs if engine in ARCHES[program["architecture"]]]
     tasks = [((p["platform"], engine), p, engine, bytes.fromhex(p["file"]), ()) for p, engine in programs]
     failed, changed = False, []
-    with multiprocessing.Pool(request["processes"]) as pool:
-        for (program, engine), (key, outcome, result) in zip(programs, pool.imap(attempt, tasks)):
+    with ProcessPoolExecutor(request["processes"]) as pool:
+        for (program, engine), (key, outcome, result) in zip(programs, pool.map(attempt, tasks)):
             if outcome != "proved":
                 failed = True
                 print(f"{' '.join(key)} is {outcome}: {result}", file=sys.stderr)
@@ -586,7 +598,7 @@ def main():
             print(*key, *counts, len(new) - known, known, sep="\t", flush=True)
             changed += new
         sample = random.Random(SEED).sample(changed, min(len(changed), request["mutants"]))
-        for name, outcome, result in pool.imap_unordered(attempt_both, sample):
+        for name, outcome, result in pool.map(attempt_both, sample):
             fails = outcome == "undecided" or (outcome == "proved") != (name in equivalent)
             failed |= fails
             if fails or request["verbose"]:
@@ -596,4 +608,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BrokenProcessPool:
+        sys.exit("a process of the proof was killed, perhaps for lack of memory")

@@ -1,7 +1,7 @@
 /* A model, for SPIN, of the program as PID 1, its children, and the signals that the kernel delivers to it.
  *
  * The program's steps are its system calls, in the order that `cargo xtask prove` shows of the machine code. A comment
- * with "Fact" is a sentence of that proof. The other steps are Linux': signal(7), wait(2), kernel/signal.c and
+ * with "Fact" repeats what that proof shows. The other steps are Linux': signal(7), wait(2), kernel/signal.c and
  * kernel/exit.c. Assumed: the kernel accepts the handlers and the mask. `signals.txt` lists the properties, and the
  * definitions (#ifdef) that make the program wrong, so that a property fails. */
 

@@ -19,7 +19,7 @@ pub struct Platform {
     pub machine: Machine,
     /// The emulator is `qemu-<this>-static`.
     pub qemu_user: &'static str,
-    /// The least processor that the target covers, as far as the emulator has it. For s390x, qemu checks the vector
+    /// The oldest processor that the target covers, as far as the emulator has it. For s390x, qemu checks the vector
     /// facility only. For loong64 it has one processor, without LSX before qemu 8.1.
     pub cpu: &'static str,
     /// Largest size of the binary, in bytes.

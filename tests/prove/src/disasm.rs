@@ -3,7 +3,6 @@
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,10 +27,7 @@ fn main() -> ExitCode {
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let tools = compiler::llvm_tools(shell)?;
     shell.create_dir("target/listings")?;
-    // Some platforms share a program.
-    let mut targets = BTreeSet::new();
-    let mut platforms = arguments.selection.platforms();
-    platforms.retain(|platform| targets.insert(platform.target));
+    let platforms = prove::distinct(&arguments.selection);
     let mut different = Vec::new();
     for platform in &platforms {
         let listing = listing(shell, &tools, platform).with_context(|| format!("can't list {}", platform.name))?;

@@ -2,13 +2,14 @@
 
 use anyhow::{Result, ensure};
 use object::{Object, ObjectSymbol};
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 use xshell::Shell;
 use xtask::build::{self, Binary};
 use xtask::compiler;
-use xtask::platform::Platform;
+use xtask::platform::{PLATFORMS, Platform, Selection};
 
 /// Size of the file header and of two program headers in bytes, with 32 and with 64 bits.
 const HEADERS: [usize; 2] = [52 + 2 * 32, 64 + 2 * 56];
@@ -18,6 +19,12 @@ const PADDING: usize = 15;
 
 /// Names, and places in the file.
 pub type Symbols = Vec<(String, Range<usize>)>;
+
+/// Returns a platform for each program of the selected ones: some share a program.
+pub fn distinct(selection: &Selection) -> Vec<&'static Platform> {
+    let mut targets: BTreeSet<_> = selection.platforms().iter().map(|platform| platform.target).collect();
+    PLATFORMS.iter().filter(|platform| targets.remove(platform.target)).collect()
+}
 
 /// Builds a platform's program, as it ships and with symbols.
 pub fn build(shell: &Shell, platform: &'static Platform) -> Result<(Binary, PathBuf)> {

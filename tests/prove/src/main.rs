@@ -3,11 +3,10 @@
 
 mod model;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use contract::{INTERRUPT, TERMINATED, VERSION, WARNING};
 use object::Object;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xshell::{Shell, cmd};
@@ -54,15 +53,14 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     model::add_needs(&mut prerequisites);
     prerequisites.ensure_installed(shell)?;
     let python = python(shell)?;
-    let binaries = build::build(shell, &arguments.selection.platforms())?;
+    let platforms = prove::distinct(&arguments.selection);
+    let binaries = build::build(shell, &platforms)?;
     for (binary, is_golden) in binaries.iter().zip(are_golden(&shell.current_dir(), &binaries)?) {
-        ensure!(is_golden == "yes", "{} isn't the golden program", binary.platform.name);
+        let name = binary.platform.name;
+        ensure!(is_golden == "yes", "{name} isn't the golden program; see `cargo xtask test --bless`");
     }
-    // Some platforms share a program.
-    let mut targets = BTreeSet::new();
-    let platforms = binaries.iter().map(|binary| binary.platform).filter(|platform| targets.insert(platform.target));
     let request = json!({
-        "programs": platforms.map(|platform| program(shell, platform)).collect::<Result<Vec<_>>>()?,
+        "programs": platforms.iter().map(|platform| program(shell, platform)).collect::<Result<Vec<_>>>()?,
         "mutants": arguments.mutants,
         "verbose": arguments.verbose,
         "processes": parallel::processors(),
@@ -80,7 +78,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     ensure!(output.status.success(), "not everything is proved");
     outln!("The model of the signals has the {} expected results", model::check(shell)?);
     if arguments.bless {
-        let all = if binaries.len() == PLATFORMS.len() { &table.rows } else { &golden.table.rows };
+        let is_whole = arguments.selection.platforms().len() == PLATFORMS.len();
+        let all = if is_whole { &table.rows } else { &golden.table.rows };
         let order: Vec<_> = all.iter().map(|row| row[..KEY].to_vec()).collect();
         return golden.bless(table.rows, KEY, &order);
     }
@@ -94,9 +93,11 @@ fn python(shell: &Shell) -> Result<PathBuf> {
     let name = sha256(shell.read_file(&requirements)?.as_bytes());
     let path = shell.current_dir().join("target/prove").join(&name[..16]);
     provide(&path, |new| {
+        status!("installing angr and its dependencies in {}", path.display());
         cmd!(shell, "/usr/bin/python3 -m venv {new}").quiet().run()?;
         let options = ["--quiet", "--no-cache-dir", "--disable-pip-version-check", "--require-hashes"];
-        Ok(cmd!(shell, "{new}/bin/python3 -m pip install {options...} --requirement {requirements}").run()?)
+        let install = cmd!(shell, "{new}/bin/python3 -m pip install {options...} --requirement {requirements}");
+        install.quiet().run().context("can't install angr from PyPI, which runs the proof")
     })?;
     Ok(path.join("bin/python3"))
 }
