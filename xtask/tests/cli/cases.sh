@@ -170,10 +170,6 @@ fails 1 --locked -- build "patch.crates-io.syscalls.path = '$work/replaced'" ""
 fails 1 "a config.toml replaces syscalls" -- build "paths = ['$work/replaced']" ""
 cmp Cargo.lock "$work/lock"
 
-#### the tests compile whatever RUSTFLAGS are
-on_linux
-RUSTFLAGS=$FLAG cargo check --quiet --target host-tuple --package conformance --tests
-
 #### a toolchain is used only if rustup has installed all of it
 rm -rf target/rustup # a link, perhaps
 mkdir "$work/rust"

@@ -11,6 +11,8 @@ LIST='"manifests":\['
 # Makes the images that all cases copy: the directory, the archive, and the directory that skopeo copies from a registry.
 images() {
     images=$work/../images
+    # `core` is built once.
+    export CARGO_BUILD_BUILD_DIR=$CARGO_TARGET_DIR/cross-private
     [ ! -e "$images" ] || return 0
     local root blob name new=$work/images
     # The private toolchain is installed once.
