@@ -39,16 +39,15 @@ pub struct OrphanSpawner {
     commands: BufReader<UnixStream>,
     /// Its number outside of its namespace.
     pub pid: i32,
-    /// Locked during a storm: three of them at once, in any test runs, use up the machine's process numbers. The spawner
-    /// and the orphans inherit the lock, so that it lasts until all of them have ended.
-    storms: File,
+    /// Held during a storm. Three of them at once, in any test runs, use up the machine's process numbers.
+    storm: Option<File>,
 }
 
 impl OrphanSpawner {
     /// Waits until it reports its number.
-    pub(crate) fn connect(socket: UnixStream, storms: File) -> Result<Self> {
+    pub(crate) fn connect(socket: UnixStream) -> Result<Self> {
         socket.set_read_timeout(Some(wait::timeout()))?;
-        let mut spawner = Self { commands: BufReader::new(socket), pid: 0, storms };
+        let mut spawner = Self { commands: BufReader::new(socket), pid: 0, storm: None };
         spawner.pid = spawner.read()?.parse().context("the orphan spawner does not report its number")?;
         Ok(spawner)
     }
@@ -63,9 +62,11 @@ impl OrphanSpawner {
 
     /// Makes orphans, without waiting.
     pub fn start_orphans(&mut self, count: usize, orphans: Orphans) -> Result<()> {
-        if count > 1_000 {
-            self.storms.lock()?;
-            // The machine's first process may still have to reap orphans of another storm, whose program has ended.
+        if count > 1_000 && self.storm.is_none() {
+            let limit = File::open("/proc/sys/kernel/pid_max")?;
+            limit.lock()?;
+            self.storm = Some(limit);
+            // The machine's first process may still have to reap the orphans of a program that has ended.
             let has_room = || Ok(LoadAverage::current()?.max < 10_000);
             wait::within(Duration::from_secs(60), Duration::from_millis(100), has_room)?;
         }
@@ -80,20 +81,14 @@ impl OrphanSpawner {
     }
 }
 
-/// The file that all test runs of a machine lock.
-pub(crate) fn storms() -> Result<File> {
-    Ok(File::open("/proc/sys/kernel/pid_max")?)
-}
-
-/// Becomes an orphan spawner, with its commands as standard input and the lock as standard output.
-pub(crate) unsafe fn exec(commands: &OwnedFd, storms: &File) -> ! {
+pub(crate) unsafe fn exec(commands: &OwnedFd) -> ! {
     let file = c"/proc/self/exe".as_ptr();
     let argv = [file, ROLE.as_ptr(), std::ptr::null()];
     // SAFETY: Only system calls, on memory of this function.
     unsafe {
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 0);
         libc::dup2(commands.as_raw_fd(), 0);
-        libc::dup2(storms.as_raw_fd(), 1);
+        libc::close(1);
         libc::close(2);
         libc::execve(file, argv.as_ptr(), [std::ptr::null()].as_ptr());
         libc::_exit(126)

@@ -144,16 +144,13 @@ impl Spawn {
             (None, Some(profile)) => Some(filter::read(profile)?),
             (None, None) => None,
         };
-        let sockets = self.orphan_spawner.then(UnixStream::pair).transpose()?;
-        let (commands, socket) = sockets.map(|(commands, socket)| (commands.into(), socket)).unzip();
-        let storms = orphan_spawner::storms()?;
+        let (commands, socket) = if self.orphan_spawner { Some(UnixStream::pair()?).unzip() } else { (None, None) };
         let new_process = NewProcess {
             file,
             argv: pointers(&[&words, &self.arguments]),
             envp: pointers(&[&self.environment]),
             streams: pipes.each_ref().map(|pipe| pipe.child.as_ref().map(AsRawFd::as_raw_fd)),
-            orphan_spawner: commands,
-            storms: storms.try_clone()?,
+            orphan_spawner: commands.map(OwnedFd::from),
             root: root.as_ref(),
             landlock: if self.landlock { Some(landlock::only(&program.file)?) } else { None },
             filter,
@@ -179,7 +176,7 @@ impl Spawn {
         let (is_emulated, stdin) = (program.emulator.is_some(), stdin.map(File::from));
         let (status, orphan_spawner) = (None, None);
         let mut child = Child { pid, started, is_emulated, status, stdin, stdout, stderr, orphan_spawner, _root: root };
-        child.orphan_spawner = socket.map(|socket| OrphanSpawner::connect(socket, storms)).transpose()?;
+        child.orphan_spawner = socket.map(OrphanSpawner::connect).transpose()?;
         Ok(child)
     }
 }
@@ -235,7 +232,6 @@ struct NewProcess<'a> {
     streams: [Option<RawFd>; 3],
     /// Its commands.
     orphan_spawner: Option<OwnedFd>,
-    storms: File,
     root: Option<&'a Root>,
     landlock: Option<OwnedFd>,
     filter: Option<BpfProgram>,
@@ -295,7 +291,7 @@ impl NewProcess<'_> {
             if let Some(commands) = &self.orphan_spawner
                 && fork_or_exit() == 0
             {
-                orphan_spawner::exec(commands, &self.storms);
+                orphan_spawner::exec(commands);
             }
             for _ in 0..spawn.dead_children {
                 match fork_or_exit() {
