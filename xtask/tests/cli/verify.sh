@@ -186,12 +186,13 @@ different archive "$list" 'printf " " | dd of=image bs=512 seek=$(($(blocks "blo
 
 #### verify fails if a file can't be read
 images
+unset CARGO_BUILD_BUILD_DIR # it may be another user's
 unprivileged
 cp -R "$images/layout" "$work/image"
 blobs=("$work"/image/blobs/sha256/*)
 chmod 000 "${blobs[0]}"
 fails 2 "can't read blobs/sha256/${blobs[0]##*/}: " "ermission denied" -- \
-    "${user[@]}" "$XTASK" verify "${BOTH[@]}" "$work/image"
+    "${user[@]}" "$XTASK" verify "${BOTH[@]:0:2}" "$work/image"
 
 #### verify fails if the image can't be copied
 large="the image has more than 4194304 bytes: it is not this source's"
