@@ -6,6 +6,7 @@ forgotten, and one more pass then stands for all of them. Each path from one cut
 contract, which stands below as functions. docs/tests.md explains it on a page.
 """
 
+import ctypes
 import json
 import logging
 import pathlib
@@ -16,7 +17,6 @@ import sys
 import tomllib
 from collections import namedtuple
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -38,7 +38,6 @@ SIGINT, SIGTERM, SIGCHLD = 2, 15, 17
 SA_NOCLDSTOP, SA_RESTORER = 1, 0x04000000
 SIG_SETMASK, WNOHANG, POLLOUT = 2, 1, 4
 STDOUT, STDERR = 1, 2
-LOONGARCH = "zero ra tp sp a0 a1 a2 a3 a4 a5 a6 a7 t0 t1 t2 t3 t4 t5 t6 t7 t8 r21 fp s0 s1 s2 s3 s4 s5 s6 s7 s8".split()
 ARCHES = tomllib.loads((HERE / "arches.toml").read_text())
 # A system call, the stack pointer at it, and what its arguments point to; or a look at an element of argv.
 Call = namedtuple("Call", "name arguments answer stack memory")
@@ -51,8 +50,8 @@ class Refused(Exception):
     """A sentence that doesn't hold."""
 
 
-class NewCut(Exception):
-    """A loop whose head isn't a cut yet: the proof begins again with it."""
+class Unknown(Exception):
+    """An instruction that the engine doesn't know. Another engine may."""
 
 
 class Pcode(UberEnginePcode):
@@ -80,13 +79,46 @@ def fresh(name, size):
 
 def plain(value):
     """Returns the number that a formula always has, or else the formula."""
-    value = claripy.simplify(value)
+    value = claripy.simplify(value) if value.symbolic else value
     return value if value.symbolic else value.concrete_value
 
 
 def ordered(parts, endness):
     """Puts bytes in the order of a number, or back."""
     return parts[::-1] if endness == "Iend_LE" else parts
+
+
+class Registers(angr.SimStatePlugin):
+    """The contents of the largest registers, of which all others are parts. One that isn't set may contain anything."""
+
+    def __init__(self, proof, contents=()):
+        super().__init__()
+        self.proof, self.contents = proof, dict(contents)
+
+    @angr.SimStatePlugin.memo
+    def copy(self, _memo):
+        return Registers(self.proof, self.contents)
+
+    def find(self, place, size):
+        """Returns the largest register around a place, and which of its bytes are meant, from the most significant."""
+        place, size = self.proof.registers[place] if isinstance(place, str) else (place, size)
+        place = place if isinstance(place, int) else plain(place)
+        name, start, whole = self.proof.homes[place]
+        if name not in self.contents:
+            self.contents[name] = fresh(name, whole)
+        return name, place - start if self.proof.register_endness == "Iend_BE" else start + whole - place - size, size
+
+    def load(self, place, size=None, **_):
+        name, first, size = self.find(place, size)
+        return self.contents[name].get_bytes(first, size)
+
+    def store(self, place, data, size=None, condition=None, **_):
+        data = claripy.BVV(data, self.proof.bits) if isinstance(data, int) else data
+        name, first, size = self.find(place, len(data) // 8)
+        data = data if condition is None else If(condition, data, self.load(place, size))
+        parts = self.contents[name].chop(8)
+        parts[first : first + size] = [data]
+        self.contents[name] = claripy.Concat(*parts)
 
 
 class Path(angr.SimStatePlugin):
@@ -124,12 +156,8 @@ class Path(angr.SimStatePlugin):
     def load(self, address, size, endness=None, **_):
         proof, (address, at, offset) = self.proof, self.place(address, size)
         if at is not None:
-            proof.require(
-                proof.base <= at <= proof.base + len(proof.file) - size,
-                "reads nothing but the file, the stack and argv",
-            )
-            proof.touched.update(range(at - proof.base, at - proof.base + size))
-            return claripy.BVV(bytes(ordered(proof.file[at - proof.base :][:size], endness)))
+            content = proof.read(at, size, "reads nothing but the file, the stack and argv")
+            return claripy.BVV(ordered(content, endness))
         if offset is not None:
             for at in range(offset, offset + size):
                 known = at in self.stack or at in self.root.action
@@ -154,7 +182,8 @@ class Path(angr.SimStatePlugin):
         self.events.append(Call("argument", [index], None, None, content))
         return pointer
 
-    def store(self, address, data, endness=None, **_):
+    def store(self, address, data, endness=None, condition=None, **_):
+        data = data if condition is None else If(condition, data, self.load(address, len(data) // 8, endness))
         parts = ordered(data.chop(8), endness)
         offset = self.place(address, len(parts))[2]
         places = [-STACK - 1] if offset is None else range(offset, offset + len(parts))
@@ -165,7 +194,7 @@ class Path(angr.SimStatePlugin):
     def decides(self, condition, sentence):
         """Returns whether the condition holds. A path on which it may or may not is refused."""
         holds = self.proof.holds(self.state, condition)
-        self.check(condition if holds else Not(condition), sentence)
+        self.proof.require(holds or self.proof.holds(self.state, Not(condition)), sentence)
         return holds
 
     def check(self, claim, sentence):
@@ -283,9 +312,9 @@ def restore(path):
 class Proof:
     """The proof of one file with one engine."""
 
-    def __init__(self, program, engine, file, cuts=()):
+    def __init__(self, program, engine):
         self.arch = SimpleNamespace(**ARCHES["default"] | ARCHES[program["architecture"]])
-        self.file, self.messages, self.entry = file, program["messages"], program["entry"]
+        self.file, self.messages, self.entry = bytes.fromhex(program["file"]), program["messages"], program["entry"]
         vex = engine == "VEX"
         make, name = (archinfo.arch_from_id if vex else archinfo.ArchPcode), ARCHES[program["architecture"]][engine]
         arch = make(name)
@@ -297,13 +326,12 @@ class Proof:
         self.names = {number: name for name, number in self.arch.calls.items()}
         self.trap = [bytes.fromhex(code) for code in self.arch.trap]
         self.registers = dict(arch.registers) | (self.arch.hidden if vex else {})
-        # The largest registers, of which all others are parts.
-        self.whole, taken = {}, {arch.ip_offset}
+        self.register_endness, self.homes = arch.register_endness, {}
         for name, (start, size) in sorted(self.registers.items(), key=lambda register: -register[1][1]):
-            if not taken.intersection(range(start, start + size)):
-                taken.update(range(start, start + size))
-                self.whole[name] = size
-        self.cuts, self.at = set(cuts), self.entry
+            if self.homes.keys().isdisjoint(range(start, start + size)):
+                self.homes |= dict.fromkeys(range(start, start + size), (name, start, size))
+        self.ip = self.homes[arch.ip_offset][0]
+        self.cuts, self.at = set(), self.entry
 
     def holds(self, state, claim):
         claim = claripy.simplify(claim)
@@ -318,16 +346,12 @@ class Proof:
         if not claim:
             raise Refused(f"at {self.at:#x}, this doesn't hold: the program {sentence}{detail}")
 
-    def get(self, state, name):
-        offset, size = self.registers[name]
-        return state.registers.load(offset, size, endness=state.arch.register_endness)
-
-    def set(self, state, place, value):
-        """Changes a register, or a byte on the stack."""
-        if place in self.registers:
-            state.registers.store(self.registers[place][0], value, endness=state.arch.register_endness)
-        else:
-            state.memory.stack[place] = value
+    def read(self, address, size, sentence):
+        """Returns bytes of the file."""
+        at = address - self.base
+        self.require(0 <= at <= len(self.file) - size, sentence)
+        self.touched.update(range(at, at + size))
+        return self.file[at : at + size]
 
     def run(self):
         """Proves everything, from each place that the kernel starts the program at."""
@@ -364,14 +388,11 @@ class Proof:
         """Returns the state at a root: these words on the stack, and anything in all registers but these."""
         state = self.project.factory.blank_state(addr=self.base + root.address, add_options={angr.options.LAZY_SOLVES})
         state.register_plugin("memory", Path(self, root))
-        given = {
-            self.arch.stack: root.stack,
-            self.arch.itself: claripy.BVV(self.base + root.address, self.bits),
-        } | registers
-        contents = {name: fresh(name, size) for name, size in self.whole.items()} | {"zero": claripy.BVV(0, self.bits)}
-        for name, value in (contents | given).items():
-            if name in self.registers:
-                self.set(state, name, value)
+        state.register_plugin("registers", Registers(self))
+        state.regs.ip = self.base + root.address
+        given = {"zero": 0, self.arch.stack: root.stack, self.arch.itself: self.base + root.address} | registers
+        for name in self.registers.keys() & given.keys():
+            state.registers.store(name, given[name])
         for at, value in words.items():
             state.memory.stack.update(zip(range(at, at + self.word), ordered(value.chop(8), self.endness)))
         return state
@@ -404,9 +425,10 @@ class Proof:
                 head.solver.add(ULE(head.memory.left, count))
             left = head.memory.left
             before |= {place: claripy.replace(before[place], count, left) for place in counted}
-            before |= {place: fresh(str(place), self.whole.get(place, 1)) for place in forgotten}
+            before |= {place: fresh(str(place), len(before[place]) // 8) for place in forgotten}
             for place in counted | forgotten:
-                self.set(head, place, before[place])
+                contents = head.registers.contents if place in self.registers else head.memory.stack
+                contents[place] = before[place]
             paths, settled = self.walk(head), True
             for end in [end for end in paths if end.memory.end == head.addr]:
                 after = self.places(end)
@@ -426,11 +448,11 @@ class Proof:
 
     def places(self, state):
         """Returns the contents of all registers and of the stack."""
-        return {name: self.get(state, name) for name in self.whole} | state.memory.stack
+        return {name: value for name, value in state.registers.contents.items() if name != self.ip} | state.memory.stack
 
-    def walk(self, state):
-        """Runs from a cut to the next ones."""
-        todo, paths = [(state.copy(), 0)], []
+    def walk(self, head):
+        """Runs from a cut to the next ones, and once more for each new one."""
+        todo, paths, checks = [(head.copy(), 0)], [], self.checks
         while todo:
             state, length = todo.pop()
             if length and state.addr in self.cuts:
@@ -442,11 +464,11 @@ class Proof:
             self.require(length < LONGEST, "has no path without an end")
             for new in self.step(state, at):
                 memory, back = new.memory, new.memory.root.back
-                offset = memory.place(self.get(new, self.arch.stack))[2]
+                offset = memory.place(new.registers.load(self.arch.stack))[2]
                 self.require(offset is not None, "knows its place on the stack")
                 # A signal may overwrite the rest at any time.
                 memory.stack = {at: byte for at, byte in memory.stack.items() if at >= offset - self.arch.red_zone}
-                if back is not None and self.holds(new, new.regs.ip == back):
+                if back is not None and back.symbolic == new.regs.ip.symbolic and self.holds(new, new.regs.ip == back):
                     given_back = offset == (0 if self.arch.link else self.word)
                     self.require(given_back, "gives its stack back before it returns from a handler")
                     paths.append(new)
@@ -454,7 +476,8 @@ class Proof:
                 self.require(isinstance(plain(new.regs.ip), int), "jumps to no unknown place")
                 if new.history.jumpkind == "Ijk_Boring" and new.addr <= self.base + at and new.addr not in self.cuts:
                     self.cuts.add(new.addr)
-                    raise NewCut
+                    self.checks = checks
+                    return self.walk(head)
                 todo.append((new, length + 1))
         return paths
 
@@ -466,14 +489,14 @@ class Proof:
             self.call_kernel(state)
         elif code[2:4].hex() == self.arch.shift:
             # slli.d of LoongArch: P-code takes only five of the six bits of the distance.
-            word, sizes = int.from_bytes(code[:4], "little"), [4]
-            shifted = self.get(state, LOONGARCH[word >> 5 & 31]) << (word >> 10 & 63)
-            self.set(state, LOONGARCH[word & 31], shifted)
+            word, sizes, zero = int.from_bytes(code[:4], "little"), [4], self.registers["zero"][0]
+            source, target = (zero + 8 * (word >> bit & 31) for bit in (5, 0))
+            state.registers.store(target, state.registers.load(source, 8) << (word >> 10 & 63))
         else:
             try:
                 successors = self.project.factory.successors(state, num_inst=1, insn_bytes=code)
             except (angr.AngrError, angr.errors.SimError, claripy.ClaripyError) as error:
-                self.require(False, "has only instructions that the engine knows", f": {error}")
+                raise Unknown(f"at {at:#x}, the engine doesn't know the instruction: {error}") from error
             sizes = [successors.artifacts["irsb_size"]]
             states = successors.flat_successors + successors.unconstrained_successors
             kinds = {new.history.jumpkind for new in states}
@@ -489,10 +512,10 @@ class Proof:
 
     def call_kernel(self, state):
         """Makes a system call, with any answer."""
-        number = plain(self.get(state, self.arch.number))
+        number = plain(state.registers.load(self.arch.number))
         self.require(isinstance(number, int) and number in self.names, "makes only the system calls of the contract")
         name = self.names[number]
-        arguments = [self.get(state, register) for register in self.arch.arguments]
+        arguments = [state.registers.load(register) for register in self.arch.arguments]
         first, second, third, _ = arguments
         polls = name in ("poll", "ppoll") and not self.holds(state, first == 0)
         reads = {
@@ -510,105 +533,91 @@ class Proof:
                 state.memory.store(third, fresh("timeout", 16))
         elif name == "write":
             start, size = plain(second), plain(third)
-            known = (
-                isinstance(start, int)
-                and isinstance(size, int)
-                and self.base <= start <= self.base + len(self.file) - size
-            )
-            self.require(known, "writes only what stands in the file")
-            memory = self.file[start - self.base :][:size]
-            self.touched.update(range(start - self.base, start - self.base + size))
-        for register in [self.arch.result, *self.arch.clobbers]:
-            if register in self.registers:
-                self.set(state, register, fresh(name, self.registers[register][1]))
-        call = Call(name, arguments, self.get(state, self.arch.result), self.get(state, self.arch.stack), memory)
-        state.memory.events.append(call)
+            known = isinstance(start, int) and isinstance(size, int)
+            memory = self.read(start if known else 0, size, "writes only what stands in the file")
+        for register in self.registers.keys() & {self.arch.result, *self.arch.clobbers}:
+            state.registers.store(register, fresh(name, self.registers[register][1]))
+        answer, stack = (state.registers.load(register) for register in (self.arch.result, self.arch.stack))
+        state.memory.events.append(Call(name, arguments, answer, stack, memory))
 
 
 def mutants(program, instructions):
-    """Returns files with a change: an instruction left out, a condition inverted, or a random bit flipped."""
-    file, changes = bytes.fromhex(program["file"]), {}
-    # A number is xored to an instruction's first bytes to invert its condition, if that has one.
-    nop, conditions = {
-        "x86_64": (b"\x90", {rb"[\x70-\x7f]": 1}),
-        "aarch64": (b"\x1f\x20\x03\xd5", {rb"...\x54": 1, rb"...[\x34\x35]": 1 << 24}),
-    }.get(program["architecture"], (None, None))
+    """Returns programs with a change: an instruction left out, a condition inverted, or a random bit flipped."""
+    file, arch, changes = bytes.fromhex(program["file"]), ARCHES["default"] | ARCHES[program["architecture"]], {}
+    nop = bytes.fromhex(arch["nop"])
     if not nop:
-        return {}
+        return []
     for at, size in sorted(instructions.items()):
         code = file[at : at + size]
         changes[f"{at:#x} left out"] = at, nop * (size // len(nop))
-        for condition, mask in conditions.items():
-            if re.match(condition, code, re.DOTALL):
+        for condition, mask in arch["conditions"].items():
+            if re.match(condition.encode(), code, re.DOTALL):
                 changes[f"{at:#x} inverted"] = at, (int.from_bytes(code, "little") ^ mask).to_bytes(size, "little")
     start = min(start for start, _ in program["functions"])
     for place in random.Random(SEED).sample(range(8 * start, 8 * len(file)), FLIPS):
         at, bit = divmod(place, 8)
         changes[f"{at:#x} bit {bit}"] = at, bytes([file[at] ^ 1 << bit])
     files = {name: file[:at] + code + file[at + len(code) :] for name, (at, code) in changes.items()}
-    return {name: changed for name, changed in files.items() if changed != file}
+    named = [(f"{program['platform']} {name}", changed) for name, changed in files.items() if changed != file]
+    return [program | {"platform": name, "file": changed.hex()} for name, changed in named]
 
 
-def attempt(task):
-    """Runs a proof. Returns its name, its outcome, and more about that."""
-    name, program, engine, file, cuts = task
-    signal.signal(signal.SIGVTALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-    while True:
-        proof = Proof(program, engine, file, cuts)
+def attempts(program):
+    """Tries each engine that has the program's processor, until one refuses it. Returns each outcome, and more."""
+    results = []
+    for engine in [engine for engine in ("VEX", "P-code") if engine in ARCHES[program["architecture"]]]:
+        signal.signal(signal.SIGVTALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
         try:
+            proof = Proof(program, engine)
             proof.run()
             counts = len(proof.facts), proof.checks, proof.paths, len(proof.instructions)
-            return name, "proved", (counts, proof.instructions, proof.cuts)
-        except NewCut:
-            cuts = proof.cuts
+            results.append((engine, "proved", (counts, proof.instructions)))
+        except Refused as error:
+            return [*results, (engine, "refused", str(error))]
+        except Unknown as error:
+            results.append((engine, "unknown", str(error)))
         except (Exception, KeyboardInterrupt) as error:
-            return (
-                name,
-                "refused" if isinstance(error, Refused) else "undecided",
-                str(error) or f"not within {SECONDS} s",
-            )
+            results.append((engine, "undecided", str(error) or f"not within {SECONDS} s"))
+    return results
 
 
-def attempt_both(task):
-    """Runs the proof of a mutant, with the other engine too if one isn't enough to refuse it."""
-    first = attempt(task)
-    name, program, _, file, cuts = task
-    return attempt((name, program, "P-code", file, cuts)) if first[1] == "proved" else first
+def end_with_parent():
+    """Has the kernel kill this process when its parent ends, however that ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def main():
     """Reads programs, and how many mutants to try, as JSON. Prints a row for each program and engine."""
+    end_with_parent()
     request = json.load(sys.stdin)
     equivalent = dict(line.split(": ", 1) for line in (HERE / "equivalent.txt").read_text().splitlines())
-    programs = [(program, engine) for program in request["programs"] for engine in ("VEX", "P-code")]
-    programs = [(program, engine) for program, engine in programs if engine in ARCHES[program["architecture"]]]
-    tasks = [((p["platform"], engine), p, engine, bytes.fromhex(p["file"]), ()) for p, engine in programs]
-    failed, changed = False, []
-    with ProcessPoolExecutor(request["processes"]) as pool:
-        for (program, engine), (key, outcome, result) in zip(programs, pool.map(attempt, tasks)):
-            if outcome != "proved":
-                failed = True
-                print(f"{' '.join(key)} is {outcome}: {result}", file=sys.stderr)
-                continue
-            counts, instructions, cuts = result
-            files = mutants(program, instructions) if engine == "VEX" else {}
-            new = [(f"{key[0]} {name}", program, engine, file, cuts) for name, file in files.items()]
-            known = sum(name in equivalent for name, *_ in new)
-            print(*key, *counts, len(new) - known, known, sep="\t", flush=True)
-            changed += new
+    programs, failures, changed = request["programs"], [], []
+    with ProcessPoolExecutor(request["processes"], initializer=end_with_parent) as pool:
+        for program, results in zip(programs, pool.map(attempts, programs)):
+            for engine, outcome, result in results:
+                if outcome != "proved":
+                    failures.append(f"{program['platform']} {engine} is {outcome}: {result}")
+                    continue
+                counts, instructions = result
+                new = mutants(program, instructions) if engine == "VEX" else []
+                known = sum(mutant["platform"] in equivalent for mutant in new)
+                print(program["platform"], engine, *counts, len(new) - known, known, sep="\t", flush=True)
+                changed += new
+        stale = equivalent.keys() - {mutant["platform"] for mutant in changed}
+        stale = [name for name in stale if name.split()[0] in [program["platform"] for program in programs]]
+        failures += [f"equivalent.txt has {name}, which isn't a mutant" for name in stale]
         sample = random.Random(SEED).sample(changed, min(len(changed), request["mutants"]))
-        for name, outcome, result in pool.map(attempt_both, sample):
-            fails = outcome == "undecided" or (outcome == "proved") != (name in equivalent)
-            failed |= fails
-            if fails or request["verbose"]:
-                reason = equivalent.get(name) if outcome == "proved" else result
-                print(f"the mutant {name} is {outcome}: {reason}", file=sys.stderr)
-    sys.exit(failed)
+        for mutant, results in zip(sample, pool.map(attempts, sample)):
+            name, (engine, outcome, result) = mutant["platform"], results[-1]
+            reason = equivalent.get(name) if outcome == "proved" else result
+            message = f"the mutant {name} is {outcome} with {engine}: {reason}"
+            if outcome == "undecided" or (outcome == "proved") != (name in equivalent):
+                failures.append(message)
+            elif request["verbose"]:
+                print(message, file=sys.stderr)
+    sys.exit("\n".join(failures) or 0)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BrokenProcessPool:
-        sys.exit("a process of the proof was killed, perhaps for lack of memory")
+    main()

@@ -3,7 +3,9 @@
  * The program's steps are its system calls, in the order that `cargo xtask prove` shows of the machine code. A comment
  * with "Fact" repeats what that proof shows. The other steps are Linux': signal(7), wait(2), kernel/signal.c and
  * kernel/exit.c. Assumed: the kernel accepts the handlers and the mask. `signals.txt` lists the properties, and the
- * definitions (#ifdef) that make the program wrong, so that a property fails. */
+ * faults of the program, each of which makes a property fail: `cargo xtask prove` defines FAULT as one of these. */
+
+mtype = { PROGRAM, NO_REAP_AT_START, NO_UNBLOCK, REAP_FIRST, REAP_ONE, FALL_THROUGH, NO_NOCLDSTOP, ENDLESS }
 
 #define CHILDREN 3      /* At most. */
 #define MAIN 0          /* No handler runs, */
@@ -40,9 +42,7 @@ proctype others() {
     :: atomic { !exited && living > 0 -> living--; die() }
     /* A child stops or continues. Fact: SIGCHLD's handler is installed with SA_NOCLDSTOP. */
     :: atomic { !exited -> send(CHLD & ~handled) }
-#ifdef NO_NOCLDSTOP
-    :: atomic { !exited -> send(CHLD) }
-#endif
+    :: atomic { FAULT == NO_NOCLDSTOP && !exited -> send(CHLD) }
     od
 }
 
@@ -66,14 +66,10 @@ proctype kernel() {
 /* Fact: wait4(-1, WNOHANG) is called again if and only if it returned a child. */
 inline reap(who) {
     do
-    :: atomic { runs(who) && zombies > 0 -> zombies--
-#ifdef ENDLESS
-        ; orphans++ /* Not a wrong program: children come without end, up to CHILDREN at a time. */
-#endif
-#ifdef REAP_ONE
-        ; break
-#endif
-       }
+    :: atomic { runs(who) && zombies > 0 -> zombies--;
+           /* ENDLESS is not a fault: children come without end, up to CHILDREN at a time. */
+           orphans = (FAULT == ENDLESS -> orphans + 1 : orphans);
+           if :: FAULT == REAP_ONE -> break :: else fi }
     :: atomic { runs(who) && zombies == 0 -> break }
     od
 }
@@ -82,9 +78,7 @@ inline reap(who) {
 proctype sigchld() {
     do
     :: reap(CHLD);
-#ifdef FALL_THROUGH
-       step(CHLD, exited = true);
-#endif
+       if :: FAULT == FALL_THROUGH -> step(CHLD, exited = true) :: else fi;
        step(CHLD, blocked = old_mask; old_mask = 0; running[depth] = MAIN; depth--)
     od
 }
@@ -102,18 +96,12 @@ init { /* The program, which starts with anything that survives exec. */
         if :: chld_ignored = true :: chld_ignored = false fi;
         run others(); run kernel(); run sigchld(); run shut_down(TERM); run shut_down(INT)
     }
-#ifdef REAP_FIRST
-    reap(MAIN);
-#endif
+    if :: FAULT == REAP_FIRST -> reap(MAIN) :: else fi;
     step(MAIN, handled = handled | TERM); /* Fact: it installs SIGTERM's handler first, */
     step(MAIN, handled = handled | INT);  /* then SIGINT's, */
     step(MAIN, handled = handled | CHLD); /* then SIGCHLD's; */
-#ifndef NO_UNBLOCK
-    step(MAIN, blocked = 0);              /* unblocks all signals; */
-#endif
-#if !defined NO_REAP_AT_START && !defined REAP_FIRST
-    reap(MAIN);                           /* reaps; */
-#endif
+    step(MAIN, blocked = (FAULT == NO_UNBLOCK -> blocked : 0)); /* unblocks all signals; */
+    if :: FAULT == NO_REAP_AT_START || FAULT == REAP_FIRST :: else -> reap(MAIN) fi; /* reaps; */
     step(MAIN, skip);                     /* calls getpid and, as PID 1, writes no warning; */
     do                                    /* pauses, again whenever it wakes up. A pending signal ends the pause. */
     :: atomic { runs(MAIN) && !deliverable -> asleep = true }; atomic { runs(MAIN) && !asleep }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use xshell::{Shell, cmd};
+use xtask::command::UsageError;
 use xtask::digest::sha256;
 use xtask::golden::Golden;
 use xtask::image::golden::are_golden;
@@ -21,6 +22,9 @@ use xtask::{build, outln, parallel, status, subcommands};
 const GOLDEN: &str = "tests/prove/prove.txt";
 /// Number of columns that name a row: the platform and the engine.
 const KEY: usize = 2;
+
+/// The first column that counts mutants.
+const MUTANTS: usize = 6;
 
 const REQUIREMENTS: &str = "tests/prove/requirements.txt";
 
@@ -37,7 +41,7 @@ struct Arguments {
     #[arg(long)]
     verbose: bool,
 
-    /// Write the table to the golden file
+    /// Write the table to the golden file; needs all mutants, which the table counts
     #[arg(long)]
     bless: bool,
 }
@@ -78,6 +82,9 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     ensure!(output.status.success(), "not everything is proved");
     outln!("The model of the signals has the {} expected results", model::check(shell)?);
     if arguments.bless {
+        let mutants = table.rows.iter().flat_map(|row| &row[MUTANTS..]).map(|count| count.parse::<usize>());
+        let mutants: usize = mutants.sum::<Result<_, _>>()?;
+        ensure!(mutants <= arguments.mutants, UsageError(format!("--bless needs --mutants {mutants}: it counts all")));
         let is_whole = arguments.selection.platforms().len() == PLATFORMS.len();
         let all = if is_whole { &table.rows } else { &golden.table.rows };
         let order: Vec<_> = all.iter().map(|row| row[..KEY].to_vec()).collect();
@@ -90,7 +97,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 /// Makes the virtual environment, unless it is there. Returns its Python.
 fn python(shell: &Shell) -> Result<PathBuf> {
     let requirements = shell.current_dir().join(REQUIREMENTS);
-    let name = sha256(shell.read_file(&requirements)?.as_bytes());
+    let version = cmd!(shell, "/usr/bin/python3 --version").quiet().read()?;
+    let name = sha256((version + &shell.read_file(&requirements)?).as_bytes());
     let path = shell.current_dir().join("target/prove").join(&name[..16]);
     provide(&path, |new| {
         status!("installing angr and its dependencies in {}", path.display());

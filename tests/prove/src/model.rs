@@ -18,12 +18,16 @@ pub fn add_needs(prerequisites: &mut Prerequisites) {
 pub fn check(shell: &Shell) -> Result<usize> {
     let model = shell.current_dir().join(MODEL);
     let table = Table::read(&shell.current_dir().join(RESULTS))?;
+    let text = shell.read_file(&model)?;
+    for property in text.lines().filter_map(|line| line.strip_prefix("ltl ")?.split(' ').next()) {
+        ensure!(table.rows.iter().any(|row| row[1] == property), "{RESULTS} doesn't have {property} of {MODEL}");
+    }
     for rows in table.rows.chunk_by(|row, next| row[0] == next[0]) {
         // SPIN and its checker write into the current directory.
         let directory = shell.create_temp_dir()?;
         let _inside = shell.push_dir(directory.path());
         let definition = &rows[0][0];
-        cmd!(shell, "spin -D{definition} -a {model}").quiet().ignore_stdout().run()?;
+        cmd!(shell, "spin -DFAULT={definition} -a {model}").quiet().ignore_stdout().run()?;
         // NFAIR is for weak fairness with more than six processes.
         cmd!(shell, "gcc -w -DNFAIR=3 -o pan pan.c").quiet().run()?;
         for row in rows {
