@@ -20,9 +20,11 @@ pub struct Arguments {
 pub fn run(shell: &Shell, Arguments { upstream, kubernetes }: &Arguments) -> Result<()> {
     let [glibc, musl] = ["upstream-glibc", "upstream-musl"].map(|name| upstream.join(name));
     let proof = "prove --mutants 999";
+    let pairs = "inject --pairs --platform linux/arm64 --platform linux/arm/v7 --platform linux/s390x";
     // The digests come first: each measured table names the program by them. The documents repeat all tables.
     let hosts = ["hosts --debian bookworm", "hosts --debian trixie", "hosts --debian sid"];
-    for line in ["test", "disasm", proof, "inject", "mutation --systematic", "kernels"].into_iter().chain(hosts) {
+    for line in ["test", "disasm", proof, "inject", pairs, "mutation --systematic", "kernels"].into_iter().chain(hosts)
+    {
         let arguments = line.split(' ');
         command::run(cmd!(shell, "cargo xtask {arguments...} --bless"))?;
     }

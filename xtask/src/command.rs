@@ -104,7 +104,7 @@ fn exit_on_signals() -> Result<()> {
 }
 
 /// Cleans up at the end of a command, prints its error, and turns its result into an exit status.
-fn exit(mut result: Result<()>) -> ExitCode {
+pub fn exit(mut result: Result<()>) -> ExitCode {
     #[cfg(unix)]
     owner::give_back();
     if let Some(error) = take_output_error() {

@@ -163,6 +163,10 @@ impl Tracee for Emulator {
         self.deliver()
     }
 
+    fn is_at_call(&mut self) -> Result<bool> {
+        Ok(self.after_syscall()?.is_some())
+    }
+
     fn signals(&self) -> Result<Signals> {
         let caught = self.handling.handlers.keys().fold(0, |mask, &signal| mask | bit(signal as i32));
         let pending = process::signals(self.child.pid())?.pending;

@@ -48,7 +48,7 @@ impl Tracee for Ptrace {
 
     fn step(&mut self) -> Result<Step> {
         while !self.is_asleep {
-            let may_sleep = self.is_at_syscall()? && !NEVER_SLEEP.iter().any(|call| *call as u64 == self.registers.rax);
+            let may_sleep = self.is_at_call()? && !NEVER_SLEEP.iter().any(|call| *call as u64 == self.registers.rax);
             ptrace::step(self.pid, self.signal.take())?;
             let status = if may_sleep { self.wait_for_stop_or_sleep()? } else { waitpid(self.pid, None)? };
             let status = match status {
@@ -74,6 +74,15 @@ impl Tracee for Ptrace {
         Ok(Step::Asleep)
     }
 
+    fn is_at_call(&mut self) -> Result<bool> {
+        let (rip, (start, page)) = (self.registers.rip, &self.page);
+        Ok(match page.get(rip.wrapping_sub(*start) as usize..).filter(|rest| rest.len() >= SYSCALL_INSTRUCTION.len()) {
+            Some(rest) => rest.starts_with(&SYSCALL_INSTRUCTION),
+            // In a library, or the kernel's vDSO.
+            None => ptrace::read(self.pid, rip as ptrace::AddressType)?.to_le_bytes().starts_with(&SYSCALL_INSTRUCTION),
+        })
+    }
+
     fn signals(&self) -> Result<Signals> {
         process::signals(self.pid.as_raw())
     }
@@ -97,15 +106,6 @@ impl Tracee for Ptrace {
 }
 
 impl Ptrace {
-    fn is_at_syscall(&self) -> Result<bool> {
-        let (rip, (start, page)) = (self.registers.rip, &self.page);
-        Ok(match page.get(rip.wrapping_sub(*start) as usize..).filter(|rest| rest.len() >= SYSCALL_INSTRUCTION.len()) {
-            Some(rest) => rest.starts_with(&SYSCALL_INSTRUCTION),
-            // In a library, or the kernel's vDSO.
-            None => ptrace::read(self.pid, rip as ptrace::AddressType)?.to_le_bytes().starts_with(&SYSCALL_INSTRUCTION),
-        })
-    }
-
     /// Waits until it has stopped or ended, or sleeps: [`WaitStatus::StillAlive`].
     fn wait_for_stop_or_sleep(&self) -> Result<WaitStatus> {
         let poll = || waitpid(self.pid, Some(WaitPidFlag::WNOHANG));

@@ -31,6 +31,9 @@ pub enum Depth {
     Singles,
     /// Also a second signal at each point on the way through a handler that interrupts the sleep, and back.
     Handlers,
+    /// Also a second signal at each point on the way from a system call. The instructions between two calls don't change
+    /// the kernel's part of the state: the handlers and the mask.
+    Calls,
     /// Also a second signal at each point on the way from any other.
     Pairs,
 }
@@ -90,6 +93,8 @@ fn count_points<T: Tracee>(program: &Program, scenario: &Scenario, pipes: &Pipes
 enum Progress {
     /// All signals were sent, and the result was checked.
     Complete,
+    /// The same, and the first one came before a system call or within one that sleeps.
+    AtCall,
     NotSent,
     /// The program was asleep or had ended before the place of a signal.
     TooFar,
@@ -117,15 +122,21 @@ impl InjectionPoint<'_> {
                 violations.fetch_add(1, Relaxed);
                 Progress::Complete
             });
-            tally.runs += usize::from(progress == Progress::Complete);
+            tally.runs += usize::from(matches!(progress, Progress::Complete | Progress::AtCall));
             tally.left_out += usize::from(progress == Progress::NotSent);
             progress
         };
-        let has_pairs = depth == Depth::Pairs || depth == Depth::Handlers && self.is_last;
         tally.points += 1;
         for signal in SIGNALS {
             let first = (self.steps, signal);
-            if inject(&mut tally, &[first]) != Progress::Complete || !has_pairs {
+            let has_pairs = match inject(&mut tally, &[first]) {
+                Progress::AtCall if depth == Depth::Calls => true,
+                Progress::AtCall | Progress::Complete => {
+                    depth == Depth::Pairs || depth == Depth::Handlers && self.is_last
+                }
+                Progress::NotSent | Progress::TooFar => false,
+            };
+            if !has_pairs {
                 continue;
             }
             let mut later = 0;
@@ -134,7 +145,7 @@ impl InjectionPoint<'_> {
                     inject(&mut tally, &[first, (later, second)]);
                 }
                 tally.points += usize::from(self.is_last);
-                tally.pairs += usize::from(depth == Depth::Pairs);
+                tally.pairs += usize::from(depth >= Depth::Calls);
                 later += 1;
             }
         }
@@ -146,7 +157,7 @@ impl InjectionPoint<'_> {
         let children = signals.iter().filter(|(_, signal)| *signal == SIGCHLD).count();
         let mut tracee = T::start(self.program, self.pipes.spawn(self.scenario, children)?)?;
         let mut sent: Vec<Sent> = Vec::new();
-        let mut is_asleep = false;
+        let (mut is_asleep, mut at_call) = (false, false);
         for &(steps, signal) in signals {
             for _ in 0..steps {
                 if is_asleep && self.is_last && sent.is_empty() {
@@ -165,6 +176,9 @@ impl InjectionPoint<'_> {
             if !tracee.accepts(signal)? {
                 return Ok(Progress::NotSent);
             }
+            if sent.is_empty() {
+                at_call = is_asleep || tracee.is_at_call()?;
+            }
             let state = tracee.signals()?;
             let together = sent.iter().any(|sent| state.is_pending(sent.signal as i32));
             sent.push(Sent { signal, handled: state.will_handle(signal as i32), together });
@@ -172,7 +186,7 @@ impl InjectionPoint<'_> {
             is_asleep = false;
         }
         check(tracee.detach()?, self.scenario, sent)?;
-        Ok(Progress::Complete)
+        Ok(if at_call { Progress::AtCall } else { Progress::Complete })
     }
 }
 

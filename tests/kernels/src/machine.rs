@@ -71,6 +71,8 @@ impl Results {
         } else if let Some((release, pages)) = line.strip_prefix(KERNEL).and_then(|line| line.split_once(", ")) {
             self.release = release.into();
             self.page_size = pages.trim_end_matches(" pages").into();
+        } else if line.starts_with("signals: ") {
+            status!("{line}");
         } else if line.starts_with(END) {
             self.is_complete = true;
             self.waiting_for = "the message of the machine's PID 1".into();

@@ -12,6 +12,7 @@ mod protocol;
 use anyhow::{Context, Result, ensure};
 use cpio::newc::{Builder, ModeFileType};
 use fetch::Equipment;
+use harness::wait;
 use kernels::Boot;
 use machine::Results;
 use std::fs;
@@ -19,7 +20,7 @@ use std::io::Cursor;
 use std::process::ExitCode;
 use xshell::Shell;
 use xtask::build::{self, Binary};
-use xtask::command::UsageError;
+use xtask::command::{UsageError, cargo_for};
 use xtask::golden::Golden;
 use xtask::platform::Selection;
 use xtask::prerequisites::Prerequisites;
@@ -41,6 +42,10 @@ struct Arguments {
     #[arg(long)]
     broken: bool,
 
+    /// Also send pairs of signals to the program, as `cargo xtask inject` does; takes half an hour or more per kernel of amd64
+    #[arg(long, conflicts_with_all = ["broken", "bless"])]
+    signals: bool,
+
     /// Update the golden page sizes and numbers of cases
     #[arg(long)]
     bless: bool,
@@ -58,6 +63,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let is_kernel = |boot: &Boot| arguments.kernels.iter().any(|name| boot.kernel.is(name));
     let mut boots: Vec<_> = Boot::all().filter(|boot| platforms.contains(&boot.platform)).collect();
     boots.retain(|boot| arguments.kernels.is_empty() || is_kernel(boot));
+    boots.retain(|boot| !arguments.signals || cfg!(target_arch = "x86_64") && boot.platform.is_native());
     ensure!(!boots.is_empty(), UsageError("none of these kernels runs programs for these platforms".into()));
     let mut prerequisites = Prerequisites::of("cargo xtask kernels");
     for Boot { kernel, .. } in &boots {
@@ -85,8 +91,10 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     for boot in &boots {
         progress.step(format_args!("booting {boot}"));
         let binary = binaries.iter().find(|binary| binary.platform == boot.platform).context("it was built")?;
-        let row = test(shell, boot, binary, &equipment[boot.kernel.name], arguments.broken).and_then(|results| {
+        let row = test(shell, boot, binary, &equipment[boot.kernel.name], arguments).and_then(|results| {
             let Results { page_size, passed, release, time, .. } = results;
+            // The golden number is without the case of the signals.
+            let passed = passed - usize::from(arguments.signals);
             let (Boot { platform, kernel }, seconds) = (boot, format!("{:.1}", time.as_secs_f64()));
             let row = [platform.name, kernel.name, &page_size, &passed.to_string(), &release].map(String::from);
             table.push(row.iter().chain([&seconds]));
@@ -115,20 +123,21 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 }
 
 /// Tests the program on a kernel, and, if asked, that the negative controls fail.
-fn test(shell: &Shell, boot: &Boot, binary: &Binary, equipment: &Equipment, with_broken: bool) -> Result<Results> {
+fn test(shell: &Shell, boot: &Boot, binary: &Binary, equipment: &Equipment, arguments: &Arguments) -> Result<Results> {
     let driver = compiler::compile(shell, binary.compiler, boot.platform.target, DRIVER, false);
     let driver = fs::read(driver.context("can't build the driver")?)?;
+    let inject = if arguments.signals { Some(inject(shell)?) } else { None };
     let directory = shell.create_dir(shell.current_dir().join("target/boot"))?;
     let name = format!("{}-{}", boot.kernel.name, boot.platform.file_name());
     let (initramfs, log) = (directory.join(format!("{name}.cpio")), directory.join(format!("{name}.log")));
     let run = |program: &[u8]| {
-        output::replace(&initramfs, &initial_file_system(&driver, program)?)?;
+        output::replace(&initramfs, &initial_file_system(&driver, program, inject.as_deref())?)?;
         machine::boot(shell, boot.kernel, equipment, &initramfs, &log)
     };
     let results = run(&binary.content)?;
     ensure!(results.failed.is_empty(), "{}", results.failed.join("\n  "));
     let page_size = boot.kernel.page_size_in_kib * 1024;
-    let broken = if with_broken { broken::variants(binary, page_size)?.into() } else { Vec::new() };
+    let broken = if arguments.broken { broken::variants(binary, page_size)?.into() } else { Vec::new() };
     for (flaw, program) in broken {
         status!("a negative control: {flaw}");
         let results = run(&program)?;
@@ -139,14 +148,24 @@ fn test(shell: &Shell, boot: &Boot, binary: &Binary, equipment: &Equipment, with
     Ok(results)
 }
 
+/// Builds the program that sends signals, without shared libraries. Cargo puts it next to this one.
+fn inject(shell: &Shell) -> Result<Vec<u8>> {
+    wait::set_timeout(1200);
+    let mut command = cargo_for("rustc", "inject", &shell.current_dir());
+    command.args(["--quiet", "--bin", "inject", "--", "-Ctarget-feature=+crt-static", "-Cstrip=symbols"]);
+    ensure!(command.status()?.success(), "can't build the program that sends signals");
+    Ok(fs::read(std::env::current_exe()?.with_file_name("inject"))?)
+}
+
 /// The driver as `/init`, the program as `/pause`, and a mount point for /proc. The kernel adds `/dev/console`:
 /// <https://github.com/torvalds/linux/blob/v6.12/usr/default_cpio_list>
-fn initial_file_system(driver: &[u8], program: &[u8]) -> Result<Vec<u8>> {
+fn initial_file_system(driver: &[u8], program: &[u8], inject: Option<&[u8]>) -> Result<Vec<u8>> {
     let files: [(_, _, &[u8]); 3] = [
         ("proc", ModeFileType::Directory, &[]),
         ("init", ModeFileType::Regular, driver),
         ("pause", ModeFileType::Regular, program),
     ];
     let file = |(name, kind, content)| (Builder::new(name).mode(0o755).set_mode_file_type(kind), Cursor::new(content));
-    Ok(cpio::write_cpio(files.into_iter().map(file), Vec::new())?)
+    let inject = inject.map(|content| ("inject", ModeFileType::Regular, content));
+    Ok(cpio::write_cpio(files.into_iter().chain(inject).map(file), Vec::new())?)
 }

@@ -2,7 +2,7 @@
 
 use crate::pause::{ORPHANS, Pause, Role::*, make_orphans};
 use crate::proc::{count_children, is_ready, page_size_in_kib, status, wait_until};
-use crate::{Result, sys};
+use crate::{Result, sys, text};
 use contract::{INTERRUPT, TERMINATED, VERSION, WARNING};
 use core::ffi::CStr;
 use linux_raw_sys::general::{
@@ -108,6 +108,17 @@ pub static CASES_OF_THE_MACHINE: &[Case] = &[
         machine_is_ready()
     }),
 ];
+
+/// The case for a program that an initial file system may lack.
+pub static CASES_OF_SIGNALS: &[Case] = &[("no signal is lost or harmful at any instruction", || {
+    let child = sys::fork(0);
+    if child == 0 {
+        sys::execute(c"/inject", &[c"/inject"]);
+        sys::exit(127);
+    }
+    sys::wait_for_zombie(child);
+    if sys::reap(child) == Some(0) { Ok(()) } else { Err(text!("violations, or the program for this failed")) }
+})];
 
 fn nothing() {}
 

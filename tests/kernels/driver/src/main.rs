@@ -16,7 +16,7 @@ mod protocol;
 mod runtime;
 mod sys;
 
-use crate::cases::{CASES, CASES_OF_THE_MACHINE, Case};
+use crate::cases::{CASES, CASES_OF_SIGNALS, CASES_OF_THE_MACHINE, Case};
 use crate::protocol::{END, FAILED, KERNEL, PASSED, RUN};
 use arrayvec::ArrayString;
 use linux_raw_sys::general::SIGTERM;
@@ -70,10 +70,12 @@ unsafe extern "C" fn main(_argc: usize, _argv: *const usize) -> ! {
 
 /// Runs all cases, has PID 1 become pause in between, and ends the machine.
 fn run_all(announcement: sys::File) -> ! {
-    let mut failed = run(CASES);
+    let signals = if sys::open(c"/inject").is_ok() { CASES_OF_SIGNALS } else { &[] };
+    let mut failed = run(CASES) + run(signals);
     sys::write_all(announcement, b"!");
     failed += run(CASES_OF_THE_MACHINE);
-    outln!("{END}{} passed, {failed} failed", CASES.len() + CASES_OF_THE_MACHINE.len() - failed);
+    let count = CASES.len() + signals.len() + CASES_OF_THE_MACHINE.len();
+    outln!("{END}{} passed, {failed} failed", count - failed);
     sys::kill(1, SIGTERM);
     loop {
         sys::nap();
