@@ -1,8 +1,8 @@
 //! Passes the program's link arguments, and stops the build if the compiler's flags aren't the repository's.
 
-use std::env::var;
+use std::env::{split_paths, var, var_os};
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 #[path = "xtask/src/flags.rs"]
@@ -44,19 +44,39 @@ fn main() {
     if var(LINKER).or(var("RUSTC_LINKER")).is_ok_and(|linker| linker.contains("lld")) {
         arguments.for_each(pass);
     } else if environment("HOST") == target {
-        // The C compiler calls the linker, as for any program: the toolchain's own lld, since others leave section
-        // tables and padding.
-        let lld = format!("{}/lib/rustlib/{target}/bin/gcc-ld", sysroot());
-        if !Path::new(&lld).exists() {
-            return stop(
-                "this toolchain has no rust-lld, which links the program: take rustup's, or `cargo xtask build`",
-            );
-        }
-        ["-nostartfiles", "-nostdlib", "-static-pie", "-fuse-ld=lld", &format!("-B{lld}")].into_iter().for_each(pass);
+        // The C compiler calls the linker, as for any program: lld, since others leave section tables and padding.
+        let Some(lld) = lld(&target) else {
+            return stop("lld 20 or newer has to link the program: install the package lld (Debian 12: lld-22)");
+        };
+        let lld = format!("-B{}", lld.display());
+        ["-nostartfiles", "-nostdlib", "-static-pie", "-fuse-ld=lld", &lld].into_iter().for_each(pass);
         arguments.for_each(|argument| pass(&format!("-Wl,{argument}")));
     } else {
-        stop(&format!("no linker for {target} is set: `cargo xtask build` finds one for every platform"));
+        let variable = target.to_uppercase().replace('-', "_");
+        stop(&format!(
+            "no linker for {target}: `cargo xtask build` finds one, CARGO_TARGET_{variable}_LINKER sets one"
+        ));
     }
+}
+
+/// Finds the directory of `ld.lld`: the toolchain's, or that of the newest one in `PATH`. A package may add the version
+/// to the name in `PATH`, but not in LLVM's own directory, to which that leads.
+fn lld(target: &str) -> Option<PathBuf> {
+    let own = PathBuf::from(format!("{}/lib/rustlib/{target}/bin/gcc-ld", sysroot()));
+    if own.exists() {
+        return Some(own);
+    }
+    let path = var_os("PATH")?;
+    let files = split_paths(&path).flat_map(fs::read_dir).flatten().flatten().map(|file| file.path());
+    let installed = files.filter_map(|file| {
+        file.file_name()?.to_str()?.strip_prefix("ld.lld")?;
+        // `Debian LLD 22.1.8 (compatible with GNU linkers)`
+        let output = String::from_utf8(Command::new(&file).arg("--version").output().ok()?.stdout).ok()?;
+        let version: u32 = output.split_once("LLD ")?.1.split_once('.')?.0.parse().ok()?;
+        Some((version, file.canonicalize().ok()?.parent()?.to_owned()))
+    });
+    // Older ones can't leave out the section table.
+    installed.filter(|(version, directory)| *version >= 20 && directory.join("ld.lld").exists()).max().map(|(_, it)| it)
 }
 
 /// Compares the compiler's flags with the repository's.

@@ -85,13 +85,18 @@ pub fn llvm_tools(shell: &Shell) -> Result<PathBuf> {
     Ok(linker.parent().context("a file in a directory")?.into())
 }
 
+/// Reads the version of the pinned compiler.
+pub fn channel(shell: &Shell) -> Result<String> {
+    let file = shell.read_file("rust-toolchain.toml")?;
+    let channel = file.lines().find_map(|line| line.strip_prefix("channel = "));
+    Ok(channel.context("rust-toolchain.toml has no channel")?.trim_matches('"').into())
+}
+
 /// Installs the private toolchain, with the source of `core`, unless it is there. Returns its name, such as
 /// `1.95.0-x86_64-unknown-linux-gnu`, and its home of rustup.
 fn private(shell: &Shell) -> Result<(String, PathBuf)> {
-    let file = shell.read_file("rust-toolchain.toml")?;
-    let channel = file.lines().find_map(|line| line.strip_prefix("channel = "));
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
-    let name = format!("{}-{host}", channel.context("rust-toolchain.toml has no channel")?.trim_matches('"'));
+    let name = format!("{}-{host}", channel(shell)?);
     // A release is built where `target` is a link to the repository's. Cargo compiles `core` again for another path.
     let target = shell.current_dir().join("target");
     let target = if cfg!(unix) { target.canonicalize().unwrap_or(target) } else { target };

@@ -188,7 +188,7 @@ fn index(manifests: Vec<Value>) -> Value {
 ///
 /// The type of an entry is explicit: the crate's default is NUL, as before POSIX, which mkfs.erofs skips. Each directory
 /// has an entry: without one, it gets an owner that a user who isn't root can't set, and skopeo fails.
-fn archive<'a>(entries: impl Iterator<Item = (EntryType, &'a str, u32, &'a [u8])>) -> Result<Vec<u8>> {
+pub fn archive<'a>(entries: impl Iterator<Item = (EntryType, &'a str, u32, &'a [u8])>) -> Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut directories = BTreeSet::new();
     for entry in entries {

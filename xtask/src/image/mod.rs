@@ -12,7 +12,7 @@ use crate::{outln, seccomp, status};
 use anyhow::{Result, bail, ensure};
 use contract::PULL_BUDGET;
 use layout::PROGRAM;
-pub use layout::{Descriptor, Image, LICENSES, Layout, MANIFEST};
+pub use layout::{Descriptor, Image, LICENSES, Layout, MANIFEST, archive};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use xshell::Shell;

@@ -6,6 +6,7 @@ mod git_state;
 mod preflight;
 mod provenance;
 mod sbom;
+pub mod source;
 
 use crate::build::{self, Binary};
 use crate::digest::sha256;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use xshell::Shell;
 
 /// Build a release from the tag v<version> into dist/release: the image, an archive of each platform, the binaries,
-/// SHA256SUMS, an SBOM and provenance
+/// a source archive, SHA256SUMS, an SBOM and provenance
 ///
 /// The work tree has to be the tagged commit, without changes, and CHANGELOG.md has to have the date of the version.
 #[derive(clap::Args)]
@@ -80,6 +81,7 @@ pub fn files(
     for name in ["LICENSE-APACHE", "LICENSE-MIT", NOTICE] {
         files.insert(name.into(), shell.read_binary_file(name)?);
     }
+    files.insert(source::ARCHIVE.into(), source::archive(shell)?);
     let compilers = Rustc::all(shell, binaries)?;
     files.insert(SBOM.into(), sbom::write(shell, binaries, &compilers, &packed.root.digest)?);
     let index = &packed.root.digest;

@@ -187,16 +187,32 @@ for _ in 1 2; do
 done
 rm -rf target/rustup
 
-#### cargo build stops if the toolchain has no linker
-script "$work/rustc" "[ \"\$*\" = '--print sysroot' ] && echo /nowhere || exec rustc \"\$@\""
-errors=$(RUSTC=$work/rustc "${BUILD[@]}" 2>&1) || true
-has "$errors" "this toolchain has no rust-lld"
-lacks "$errors" cc
+#### cargo build takes the toolchain's lld or else the newest in PATH, and stops if that is too old
+on_linux
+script "$work/rustc" "[ \"\$*\" = '--print sysroot' ] && echo /nowhere || exec '$(command -v rustc)' \"\$@\""
+mkdir "$work/path" "$work/llvm"
+script "$work/path/cargo" "exec '$(command -v cargo)' \"\$@\""
+ln -s "$(command -v cc)" "$work/path/cc"
+lld() { # FILE VERSION
+    script "$1" "[ \$1 != --version ] || { echo 'Debian LLD $2 (compatible with GNU linkers)'; exit; }
+        exec '$(rustc --print sysroot)/lib/rustlib/$TARGET/bin/gcc-ld/ld.lld' \"\$@\""
+}
+build_in_path() { touch src/main.rs && RUSTC=$work/rustc PATH=$work/path "${BUILD[@]}" 2>&1; }
+for old in "" 9.0.1 19.1.7; do
+    [ -z "$old" ] || lld "$work/path/ld.lld" "$old"
+    errors=$(build_in_path) && die "it was built"
+    line=$(grep -c "^error: .*: lld 20 or newer has to link the program: install the package lld (" <<< "$errors")
+    same "$line" 1
+    lacks "$errors" "linking with"
+done
+lld "$work/llvm/ld.lld" 20.1.0
+ln -s "$work/llvm/ld.lld" "$work/path/ld.lld-20"
+build_in_path
 
 #### cargo build stops if no linker for another target is set
 other=riscv64gc-unknown-linux-gnu
 errors=$("${BUILD[@]/host-tuple/$other}" --keep-going 2>&1) && die "it was built" # core may be missing, too
-has "$errors" "no linker for $other is set: \`cargo xtask build\` finds one for every platform"
+has "$errors" "no linker for $other: \`cargo xtask build\` finds one, CARGO_TARGET_RISCV64GC_UNKNOWN_LINUX_GNU_LINKER sets one"
 
 #### cargo build stops at a flag that was added or lost, and names it
 errors=$(RUSTFLAGS="-Cno-redzone=yes $FLAG" "${BUILD[@]}" 2>&1) && die "it was built"

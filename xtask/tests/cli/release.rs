@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use xtask::digest::sha256;
 use xtask::image::{LICENSES, air_gap_archive};
 use xtask::platform::PLATFORMS;
-use xtask::release::{Files, NOTICE, PROVENANCE, SBOM, SUMS, VERSION};
+use xtask::release::{Files, NOTICE, PROVENANCE, SBOM, SUMS, VERSION, source};
 use xtask::sources;
 
 pub fn check(directory: &Path) -> Result<()> {
@@ -50,7 +50,7 @@ fn array(value: &Value) -> Result<&Vec<Value>> {
 }
 
 fn check_files(release: &Files) -> Result<()> {
-    for name in [SBOM, PROVENANCE, SUMS, NOTICE, "pause.oci.tar", "pause.oci/oci-layout"] {
+    for name in [SBOM, PROVENANCE, SUMS, NOTICE, source::ARCHIVE, "pause.oci.tar", "pause.oci/oci-layout"] {
         file(release, name)?;
     }
     for platform in PLATFORMS {

@@ -54,6 +54,7 @@ grep -q "^version = \"$VERSION\"" Cargo.toml
 for private in secret timestamp "$PWD" "$HOME"; do
     same "$(grep -rlaF "$private" dist/release || true)" ""
 done
+cp "dist/release/pause-$VERSION.tar.gz" "dist/release/$PROGRAM" "$work"
 
 repository "$work/other"
 git tag --annotate --message Released "$TAG"
@@ -75,6 +76,23 @@ commit
 tag
 fails 1 "linux/s390x by toolchain " -- "$XTASK" release
 [ ! -e dist ]
+
+# The source archive gives the program without a network, cargo's files and a distribution's flags; and stops at any other program.
+namespaces --net
+source=$work/pause-$VERSION
+tar -xf "$source.tar.gz" -C "$work"
+cd "$source"
+same "$(grep -c '^\[\[package' Cargo.lock)" 3
+make=("${starter[@]}" env CARGO_HOME="$work/empty" RUSTFLAGS="$FLAG" make DESTDIR="$work/installed")
+prints "pause has the golden digest" "${make[@]}" install LIBEXECDIR=/libexec
+cmp "$work/$PROGRAM" "$work/installed/libexec/pause"
+same "$(cd "$work/installed" && find . -type f | sort | xargs)" "./libexec/pause ./usr/share/licenses/pause/LICENSE-APACHE \
+./usr/share/licenses/pause/LICENSE-MIT ./usr/share/licenses/pause/LICENSE-syscalls ./usr/share/man/man8/pause.8"
+prints "pause $VERSION" "${make[@]}" check
+sed -i "s|^ *handle(SIGCHLD|// &|" src/main.rs
+errors=$("${make[@]}" 2>&1) && die "it was built"
+has "$errors" "pause has the digest "
+[ ! -e pause ]
 
 #### a release is refused with every reason, before any work
 repository "$work/other"
