@@ -5,8 +5,7 @@ use crate::image::golden;
 use crate::output::Staged;
 use crate::platform::{Platform, Selection};
 use crate::prerequisites::Prerequisites;
-use crate::progress::Progress;
-use crate::{outln, ports};
+use crate::{outln, status};
 use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSegment};
 use std::collections::BTreeMap;
@@ -61,7 +60,6 @@ pub fn build_with(
     toolchain: Option<Compiler>,
     mut prerequisites: Prerequisites,
 ) -> Result<Vec<Binary>> {
-    ports::check(shell)?;
     let targets = platforms.iter().map(|platform| platform.target);
     let compilers = compiler::choose(shell, targets, toolchain, &mut prerequisites)?;
     prerequisites.ensure_installed(shell)?;
@@ -75,10 +73,9 @@ pub fn build_by(
     compilers: &BTreeMap<&str, Compiler>,
 ) -> Result<Vec<Binary>> {
     compiler::check_sources(shell)?;
-    let progress = Progress::new(platforms.len());
     let mut binaries: Vec<Binary> = Vec::new();
     for platform in platforms {
-        progress.step(format_args!("building {}", platform.name));
+        status!("building {}", platform.name);
         let Platform { name, target, budget, .. } = platform;
         let compiler = compilers[target];
         // The variants of linux/arm share a target.

@@ -1,7 +1,7 @@
 //! Lines on standard output and standard error, which never panic.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write, stderr, stdout};
+use std::io::{self, Write, stderr, stdout};
 use std::sync::Mutex;
 use xshell::Shell;
 
@@ -27,9 +27,7 @@ pub fn take_output_error() -> Option<io::Error> {
 
 /// Writes a line to standard error, and ignores errors.
 pub fn status(line: fmt::Arguments) {
-    // Clears a progress bar.
-    let clear = if stderr().is_terminal() { "\r\x1b[2K" } else { "" };
-    let _ = writeln!(stderr(), "{clear}{line}");
+    let _ = writeln!(stderr(), "{line}");
 }
 
 /// Writes a line to standard output, as `println!` does, but never panics.

@@ -17,7 +17,6 @@ use xshell::Shell;
 use xtask::command::UsageError;
 use xtask::golden::Golden;
 use xtask::prerequisites::Prerequisites;
-use xtask::progress::Progress;
 use xtask::table::Table;
 use xtask::{outln, output, status, subcommands, test};
 
@@ -77,15 +76,13 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let mut table = Table::new([&["measurement"], &names[..]].concat());
     let mut rows = Vec::new();
     let mut errors = 0;
-    let progress = Progress::new(MEASUREMENTS.len());
     for measurement in MEASUREMENTS {
-        progress.step(format_args!("measuring {}", measurement.2[0].0));
+        status!("measuring {}", measurement.2[0].0);
         for (&(name, unit), values) in measurement.2.iter().zip(take(measurement, &contenders, &mut errors)) {
             table.push([name.to_owned()].into_iter().chain(cells(unit, &values)));
             rows.push((name, values));
         }
     }
-    drop(progress);
     outln!("{table}");
     ensure!(errors == 0, "{errors} measurements failed");
     if arguments.bless {

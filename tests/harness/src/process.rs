@@ -103,8 +103,9 @@ pub fn switches(pid: i32) -> Result<(u64, u64)> {
 
 /// The children of a process, including zombies.
 pub fn children(pid: i32) -> Result<Vec<i32>> {
-    let children = Process::new(pid)?.task_main_thread()?.children()?;
-    Ok(children.into_iter().map(u32::cast_signed).collect())
+    // Each thread has those that it forked.
+    let children = Process::new(pid)?.tasks()?.map(|thread| thread?.children());
+    Ok(children.collect::<Result<Vec<_>, _>>()?.concat().into_iter().map(u32::cast_signed).collect())
 }
 
 /// Whether a process is dead and not reaped; false if it doesn't exist.

@@ -41,6 +41,14 @@ impl Page {
         Ok(Self(docs::Page::read(repository, file)?.blocks))
     }
 
+    /// Reads a section of a page, with this machine's program in place of the page's.
+    pub fn section(repository: &Path, file: &str, section: &str) -> Result<Self> {
+        let text = fs::read_to_string(repository.join(file))?;
+        let text = text.split("\n## ").find_map(|text| text.strip_prefix(section)).context("no such section")?;
+        let page = Self(docs::Page::parse(text.into(), file).blocks);
+        Ok(page.replace("dist/bin/pause-linux-amd64", "dist/program"))
+    }
+
     /// Replaces a text in every block.
     pub fn replace(mut self, from: &str, to: &str) -> Self {
         self.0.iter_mut().for_each(|block| block.text = block.text.replace(from, to));

@@ -24,7 +24,6 @@ use xtask::command::{UsageError, cargo_for};
 use xtask::golden::Golden;
 use xtask::platform::Selection;
 use xtask::prerequisites::Prerequisites;
-use xtask::progress::Progress;
 use xtask::table::Table;
 use xtask::{compiler, debian, outln, output, status, subcommands};
 
@@ -87,9 +86,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let binaries = build::build(shell, &platforms)?;
     let mut table = Table::new(golden.table.headings.iter().map(String::as_str).chain(["seconds"]));
     let mut rows = Vec::new();
-    let progress = Progress::new(boots.len());
     for boot in &boots {
-        progress.step(format_args!("booting {boot}"));
+        status!("booting {boot}");
         let binary = binaries.iter().find(|binary| binary.platform == boot.platform).context("it was built")?;
         let row = test(shell, boot, binary, &equipment[boot.kernel.name], arguments).and_then(|results| {
             let Results { page_size, passed, release, time, .. } = results;
@@ -106,7 +104,6 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
             Err(error) => status!("error: {boot}: {error:#}"),
         }
     }
-    drop(progress);
 
     if !table.rows.is_empty() {
         outln!("{table}");

@@ -298,14 +298,11 @@ fails 1 "the tests failed" -- full quick --platform "$PLATFORM"
 has "$stderr" "can't write to standard output"
 lacks "$stderr" panicked
 
-#### a pipe gets a line per step, a terminal a bar
+#### a line per step
 output=$(image 2> "$work/stderr")
 has "$output" $'  toolchain  golden\n'
 has "$output" "  yes"
 printf '%s\n' "building $PLATFORM" "packing the image" "writing dist" | cmp - "$work/stderr"
-type -P script > /dev/null || skip "script is not installed"
-prints "0/1 building linux/amd64" \
-    command script --quiet --return /dev/null --command 'exec "$XTASK" build --platform linux/amd64'
 
 #### whatever is in the way stays, and the message has its path
 in_the_way() { # PATH DIRECTORY|FILE MESSAGE

@@ -131,13 +131,7 @@ git checkout --quiet src/main.rs
 sed -i "s/^## $VERSION /## 77.0.0 /" CHANGELOG.md
 commit
 tag
-refuses "CHANGELOG.md has no section about $VERSION"
-
-git revert --no-edit HEAD
-touch src/arch/new.rs
-commit
-tag
-missing="a platform is missing: src/arch/new.rs has no line in src/arch/mod.rs"
+missing="CHANGELOG.md has no section about $VERSION"
 refuses "$missing"
 GIT_TEST_ASSUME_DIFFERENT_OWNER=1 refuses "git refuses: detected dubious ownership in repository at " "$missing"
 

@@ -1,12 +1,12 @@
 //! Hosts that run a file system unpacked from the image: crun, runc and youki, locked up as tightly as a runtime can, and
-//! systemd-nspawn, bubblewrap and LXC.
+//! systemd-nspawn, bubblewrap and LXC; and those of docs/embedding.md, which take the file without an image.
 
 use crate::busybox::{self, MAKE_ORPHANS, ORPHANS};
 use crate::command::{Daemon, read};
 use crate::host::{Check, Fixture, Host, check, host};
 use crate::images::{self, LINK};
 use crate::pause::{self, Visible, check_status};
-use crate::recipe::{BACK, CHECK, ENDS, INSTALL, INSTALLS, Page};
+use crate::recipe::{BACK, CHECK, ENDS, INSTALL, INSTALLS, Page, RUN};
 use anyhow::{Context, Result, ensure};
 use harness::process;
 use nix::sys::signal::Signal;
@@ -42,15 +42,27 @@ pub const NSPAWN: Host = host("nspawn", "systemd-nspawn", NSPAWN_PACKAGES, &["sy
     // Without systemd there is nothing to register with.
     let here = "systemd-nspawn --quiet --register=no --keep-unit --timezone=off --resolv-conf=off ";
     let page = Page::of_host(it.repository, "systemd-nspawn")?.replace("systemd-nspawn ", here);
-    check_root(it, &page, "", 0)
+    check_root(it, &page, Some(""), Some(0))
 });
 const BUBBLEWRAP_PACKAGES: &[&str] = &["bubblewrap", "procps", "skopeo", "umoci"];
 pub const BUBBLEWRAP: Host = host("bubblewrap", "bubblewrap", BUBBLEWRAP_PACKAGES, &["bwrap --version"], |it| {
-    check_root(it, &Page::of_host(it.repository, "bubblewrap")?, "", 0)
+    check_root(it, &Page::of_host(it.repository, "bubblewrap")?, Some(""), Some(0))
 });
 pub const LXC: Host = host("lxc", "LXC", &["lxc", "skopeo", "umoci"], &["lxc-start --version"], |it| {
-    check_root(it, &Page::of_host(it.repository, "lxc")?, " -- /pause", 65535)
+    check_root(it, &Page::of_host(it.repository, "lxc")?, Some(" -- /pause"), Some(65535))
 });
+pub const FILE: Host =
+    host("file", "the file", &["crun", "runc", "procps", "skopeo", "umoci"], &["crun --version"], |it| {
+        let page = |section| Page::section(it.repository, "docs/embedding.md", section);
+        let (bundle, unshare, kata) = (page("crun and runc")?, page("unshare")?, page("Kata Containers")?);
+        it.check(&KATA, kata.apply(it.shell, RUN).map(drop));
+        it.setting = ", with crun";
+        check_root(it, &bundle, None, Some(65535))?;
+        it.setting = ", with runc";
+        check_root(it, &renamed(&bundle, ARCHIVE, "other").replace("crun ", "runc "), None, Some(65535))?;
+        it.setting = ", with unshare";
+        check_root(it, &unshare, Some(""), None)
+    });
 
 /// The tightest confinement in which it runs.
 pub const LOCKED: Check =
@@ -60,6 +72,8 @@ const KILL: Check = check("its exit status is 137 after SIGKILL");
 const KILLED: Check = check("its exit status is SIGKILL's number after SIGKILL");
 const LINKED: Check = check("the archive for an air-gapped node has it under a second name, which runs");
 const READ_ONLY: Check = check("it runs on a read-only root, without capabilities or new privileges");
+const ALONE: Check = check("its root file system is that file and nothing else");
+const KATA: Check = check("the bundle for Kata Containers has it as the only file, which its configuration runs");
 const VERSION: Check = check("it prints its version if the argument is -v");
 
 /// A call that the profile allows, and the program's exit status without it.
@@ -126,12 +140,13 @@ fn check_bundle(fixture: &mut Fixture, page: &str, calls: &[&str], killed: (&Che
     Ok(())
 }
 
-/// Checks a host that takes a root file system. `program` comes before arguments that are not the page's; `user` is the
-/// program's outside of a user namespace.
-fn check_root(fixture: &mut Fixture, page: &Page, program: &str, user: u32) -> Result<()> {
+/// Checks a host that takes a root file system. `program` comes before arguments that are not the page's, if the host
+/// takes any; `user` is the program's outside of a user namespace, if it is locked up.
+fn check_root(fixture: &mut Fixture, page: &Page, program: Option<&str>, user: Option<u32>) -> Result<()> {
     let shell = fixture.shell;
     // Version 2 of cgroups alone: newer hosts accept nothing else, even if the machine mounts both.
-    read(cmd!(shell, "mount -t cgroup2 cgroup2 /sys/fs/cgroup"))?;
+    const MOUNT: &str = "findmnt -t cgroup2 -M /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup";
+    read(cmd!(shell, "sh -c {MOUNT}"))?;
     let failed = page.check_fails(shell);
     page.apply(shell, INSTALL)?;
 
@@ -139,15 +154,21 @@ fn check_root(fixture: &mut Fixture, page: &Page, program: &str, user: u32) -> R
     let (mut container, pause) = start(shell, page, "interrupted", &pid)?;
     nix::sys::signal::kill(Pid::from_raw(pause), Signal::SIGINT)?;
     fixture.check(&INTERRUPT, check_status(container.wait()?, 0));
-    let output = read(page.command(shell, &format!("{program} -v"))?);
-    fixture.check(&VERSION, output.and_then(|output| pause::check_version(&output)));
+    if let Some(program) = program {
+        let output = read(page.command(shell, &format!("{program} -v"))?);
+        fixture.check(&VERSION, output.and_then(|output| pause::check_version(&output)));
+    }
 
     let (mut container, pause) = start(shell, page, "terminated", &pid)?;
-    let locked = check_locked(pause, user, 0);
-    // A second program in the same PID namespace, from the machine's files.
     let target = pause.to_string();
+    let files = read(cmd!(shell, "ls /proc/{target}/root"))?;
+    let confined = match user {
+        Some(user) => (&READ_ONLY, check_locked(pause, user, 0)),
+        None => (&ALONE, (files == "pause").then_some(()).context("there are others")),
+    };
+    // A second program in the same PID namespace, from the machine's files.
     let orphans = || read(cmd!(shell, "nsenter --target {target} --pid {MAKE_ORPHANS...}"));
-    check_page(fixture, page, failed, (&mut container, pause), (&READ_ONLY, locked), orphans)?;
+    check_page(fixture, page, failed, (&mut container, pause), confined, orphans)?;
     Ok(())
 }
 

@@ -35,7 +35,7 @@ const PINNED: Check = check("the kubelet sees the image as pinned, from containe
 /// Prepares this sandbox and starts containerd.
 const SETUP: &str = include_str!("containerd.sh");
 
-const CONFIG: &str = "/etc/containerd/config.toml";
+pub const CONFIG: &str = "/etc/containerd/config.toml";
 
 /// Settings that the recipe must keep.
 const KEPT: &str = "max_concurrent_downloads = 7";
@@ -169,7 +169,7 @@ pub fn start(shell: &Shell) -> Result<()> {
 }
 
 /// Waits until containerd serves the CRI. It serves other clients earlier.
-fn wait_for_cri() -> Result<()> {
+pub fn wait_for_cri() -> Result<()> {
     let serves = || Ok(call_quietly("RuntimeService/ListPodSandbox", "").is_ok());
     ensure!(command::becomes_so(serves)?, "containerd does not serve the CRI");
     Ok(())
@@ -202,7 +202,7 @@ fn pod(name: &str) -> String {
 }
 
 /// Runs a pod sandbox. Returns its ID and the PID of its process.
-fn run_sandbox(shell: &Shell, name: &str) -> Result<(String, i32)> {
+pub fn run_sandbox(shell: &Shell, name: &str) -> Result<(String, i32)> {
     let response = call("RuntimeService/RunPodSandbox", &format!("config {{ {} }}", pod(name)))?;
     let id = field(&response, "pod_sandbox_id");
     Ok((id.into(), pid(shell, "k8s.io", id)?))

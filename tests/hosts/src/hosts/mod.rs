@@ -23,12 +23,15 @@ pub static HOSTS: &[Host] = &[
     bundle::NSPAWN,
     bundle::BUBBLEWRAP,
     bundle::LXC,
+    bundle::FILE,
     containerd::CONTAINERD,
     docker::DOCKER,
     podman::PODMAN,
     podman::ROOTLESS,
+    podman::INIT,
     registry::REGISTRY,
     signing::SIGNING,
+    signing::VERIFIER,
 ];
 
 pub fn all() -> impl Iterator<Item = &'static Host> {

@@ -15,6 +15,19 @@ const PACKAGES: &[&str] = &["podman", "crun", "containernetworking-plugins", "ca
 pub const PODMAN: Host = host("podman", "podman", PACKAGES, &["podman --version"], checks);
 pub const ROOTLESS: Host = host("rootless", "podman, rootless", PACKAGES, &["podman --version"], check_rootless);
 
+pub const INIT: Host = Host {
+    absent_from: &[("bookworm", IMAGE), ("trixie", IMAGE)],
+    ..host("podman-init", "podman, with the file", PACKAGES, &["podman --version"], |it| {
+        let (podman, page) = (Podman::new(it, &[])?, Page::section(it.repository, "docs/embedding.md", "podman")?);
+        podman.load_busybox()?;
+        it.check(&INSTALLS, page.install(it.shell, || podman.renew_pod()));
+        podman.check_pod(it)?;
+        it.check(&GOES_BACK, page.go_back(it.shell, || podman.renew_pod()));
+        Ok(())
+    })
+};
+const IMAGE: &str = "has a podman that builds an image for its pods";
+
 /// Namespaces that a pod's containers share.
 pub const SHARE: &str = "pid,net,ipc,uts";
 
@@ -42,13 +55,8 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     let podman = Podman::new(fixture, &[])?;
     podman.load_busybox()?;
     let page = Page::of_host(fixture.repository, "podman")?;
-    let renew_pod = || {
-        podman.run("pod rm --force --ignore pod")?;
-        podman.run(&format!("pod create --name pod --share {SHARE}"))?;
-        podman.run("pod start pod").map(drop)
-    };
     let repeated = page.is_in_readme(fixture.repository);
-    fixture.check(&INSTALLS, repeated.and_then(|()| page.install(fixture.shell, renew_pod)));
+    fixture.check(&INSTALLS, repeated.and_then(|()| page.install(fixture.shell, || podman.renew_pod())));
     fixture.setting = ", as the infra image of containers.conf";
     podman.check_pod(fixture)?;
     // It has no option for the infra image.
@@ -61,7 +69,7 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     podman.run("kube play /tmp/pod.yaml")?;
     podman.check_pod(fixture)?;
     fixture.setting = "";
-    fixture.check(&GOES_BACK, page.go_back(fixture.shell, renew_pod));
+    fixture.check(&GOES_BACK, page.go_back(fixture.shell, || podman.renew_pod()));
     podman.run("pod rm --force pod")?;
     for (setting, network, share) in [
         (", in a pod on a bridge network", "bridge", SHARE),
@@ -125,6 +133,12 @@ impl<'a> Podman<'a> {
 
     pub fn load_busybox(&self) -> Result<()> {
         self.run(&format!("load --quiet --input {}", busybox::pack(self.shell)?)).map(drop)
+    }
+
+    fn renew_pod(&self) -> Result<()> {
+        self.run("pod rm --force --ignore pod")?;
+        self.run(&format!("pod create --name pod --share {SHARE}"))?;
+        self.run("pod start pod").map(drop)
     }
 
     /// Makes the pod `pod` with this infra image.

@@ -1,16 +1,18 @@
-//! oras and cosign, with the blocks of docs/release.md: a release is pushed, signed and verified, with a new key.
+//! A release that is pushed, signed and verified, with the blocks of docs/release.md; nodes that verify it, docs/trust.md.
 
 use super::registry::{self, EQUAL, REMOTE, STORAGE, layers, printed, read_json, traffic, verify};
+use super::{containerd, cri, podman::Podman};
 use crate::command::read;
-use crate::host::{Check, Fixture, Host, check, host};
+use crate::host::{CONTROLS, Check, Fixture, Host, broken_by, check, host};
 use crate::images::{LAYOUT, RELEASED};
-use crate::recipe::Page;
+use crate::{busybox, pause, recipe::Page};
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
 use xshell::{Shell, cmd};
+use xtask::golden::DIGESTS;
 use xtask::release::{NOTICE, PROVENANCE, SBOM};
 
 pub const SIGNING: Host = Host {
@@ -19,13 +21,21 @@ pub const SIGNING: Host = Host {
     ..host(
         "signing",
         "oras and cosign, with a registry",
-        &["oras", "cosign", "docker-registry", "jq", "skopeo"],
+        &["oras", "cosign", "docker-registry", "jq", "skopeo", "podman", "crun"],
         &["oras version", "dpkg-query --show cosign"],
         checks,
     )
 };
 
+pub const VERIFIER: Host = Host {
+    absent_from: &[("bookworm", OLD), ("trixie", OLD)],
+    ..host("image-verifier", "containerd, with an image verifier", NODE, &["containerd --version"], check_verifier)
+};
+
+const NODE: &[&str] =
+    &["containerd", "runc", "containernetworking-plugins", "docker-registry", cri::PACKAGES[0], cri::PACKAGES[1]];
 const NOT_PACKAGED: &str = "has no packages of them";
+const OLD: &str = "has a containerd without it";
 
 const PUSHED: Check = check("the page's push gives the registry the image and its referrers");
 const NO_MORE: Check = check("the referrers cost a pull of the image no request and no byte");
@@ -36,6 +46,8 @@ const KEPT: Check = check("a second push keeps the signatures");
 const INDEX: Check =
     check("a change to the index in the registry: `cargo xtask verify` and the page's verification fail");
 const LAYER: Check = check("a change to a layer in the registry: `cargo xtask verify` fails");
+const REFUSED: Check = check("podman runs the signed image, and refuses another one, unsigned or with another key");
+const RELEASED_ONLY: Check = broken_by(CONTROLS, "containerd pulls the image with the release's digest, and no other");
 
 /// The headings of the page.
 const PUSH: &str = "Push it";
@@ -58,8 +70,11 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     let page = Page::read(fixture.repository, "docs/release.md")?;
     let page = page.replace("registry.example", REGISTRY).replace("sha256:…", digest);
     let mut page = page.replace("dist/release", released.to_str().context("a path in UTF-8")?);
+    let mut nodes = Page::section(fixture.repository, "docs/trust.md", "Nodes that verify")?;
+    nodes = nodes.replace("registry.example", REGISTRY);
     if !read(cmd!(shell, "cosign sign --help"))?.contains(" --use-signing-config") {
         page = page.replace(" --use-signing-config=false", "");
+        nodes = nodes.replace(" --use-signing-config=false --new-bundle-format=false", "");
     }
     shell.set_var("image", format!("{REGISTRY}/pause@{digest}"));
     shell.set_var("COSIGN_PASSWORD", "of the run");
@@ -91,6 +106,7 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     read(cmd!(shell, "cp other.pub cosign.pub"))?;
     fixture.check(&OTHER_KEY, refuses());
     read(cmd!(shell, "mv own.pub cosign.pub"))?;
+    fixture.check(&REFUSED, check_policy(fixture, nodes));
 
     // A single platform's layout lists the referrers after the image.
     let (_, layer) = layers(&layout)?.swap_remove(0);
@@ -103,6 +119,40 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     let changed = with_end(&layer, b"", || fails(&verify(fixture, REMOTE)?, 2, "did not match"));
     fixture.check(&LAYER, changed);
     page.apply(shell, VERIFY).map(drop).context("with the original bytes")
+}
+
+/// Follows the page of nodes that verify. `other.key` is not their key.
+fn check_policy(fixture: &Fixture, page: Page) -> Result<()> {
+    let (shell, podman, busybox) = (fixture.shell, Podman::new(fixture, &[])?, busybox::pack(fixture.shell)?);
+    let (image, options) = (format!("{REGISTRY}/pause:forged"), ["--insecure-policy", "--dest-tls-verify=false"]);
+    read(cmd!(shell, "skopeo copy {options...} docker-archive:{busybox} docker://{image}"))?;
+    let pull = || podman.run(&format!("pull --quiet --tls-verify=false {image}"));
+    pull()?;
+    page.apply(shell, "podman")?;
+    let run = format!("run --network none --tls-verify=false {} -v", shell.var("image")?);
+    pause::check_version(&podman.run(&run)?)?;
+    ensure!(pull().is_err(), "it pulls an unsigned image");
+    page.replace("cosign.key", "other.key").replace("$image", &image).apply(shell, "podman")?;
+    ensure!(pull().is_err(), "it pulls an image with another signature");
+    Ok(())
+}
+
+/// Follows the page of nodes that verify, with the digest that a release must have.
+fn check_verifier(fixture: &mut Fixture) -> Result<()> {
+    let shell = fixture.shell;
+    let _registry = registry::start(shell)?;
+    registry::push(fixture, REMOTE)?;
+    let digests = fixture.repository.join(DIGESTS);
+    let digest = read(cmd!(shell, "sed -n 's/^index */sha256:/p' {digests}"))?;
+    let page = Page::section(fixture.repository, "docs/trust.md", "Nodes that verify")?;
+    page.replace("registry.example", "127.0.0.1:5000").replace("sha256:…", &digest).apply(shell, "containerd")?;
+    let setting = "version = 3\n[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = ";
+    fs::write(containerd::CONFIG, format!("{setting}'{REMOTE}'"))?;
+    containerd::start(shell)?;
+    containerd::wait_for_cri()?;
+    let pod = containerd::run_sandbox(shell, "pod");
+    fixture.check(&RELEASED_ONLY, pod.and_then(|(_, pid)| pause::wait_until_ready(pid)));
+    Ok(())
 }
 
 /// Checks that `cargo xtask verify` has failed for a reason.
