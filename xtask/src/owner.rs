@@ -36,7 +36,9 @@ pub fn give_back() {
 fn find(directory: &Path, mount_points: &HashSet<PathBuf>, files: &mut HashMap<u64, (Metadata, Vec<PathBuf>)>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };
-        if mount_points.contains(&path) {
+        // Another command may be using its temporary directory.
+        let is_temporary = entry.file_name().as_encoded_bytes().starts_with(b".tmp");
+        if mount_points.contains(&path) || is_temporary {
             continue;
         }
         if metadata.is_dir() {
