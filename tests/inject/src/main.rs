@@ -23,7 +23,7 @@ struct Arguments {
     #[arg(long)]
     singles: bool,
 
-    /// Also send pairs to programs in an emulator, the first signal before each system call; takes ten minutes or more each
+    /// Also send pairs to programs in an emulator, the first signal before each system call; slow
     #[arg(long, conflicts_with = "singles")]
     pairs: bool,
 

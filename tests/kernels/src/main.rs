@@ -41,7 +41,7 @@ struct Arguments {
     #[arg(long)]
     broken: bool,
 
-    /// Also send pairs of signals to the program, as `cargo xtask inject` does; takes half an hour or more per kernel of amd64
+    /// Also send pairs of signals to the program, as `cargo xtask inject` does; for kernels of amd64, and slow
     #[arg(long, conflicts_with_all = ["broken", "bless"])]
     signals: bool,
 
