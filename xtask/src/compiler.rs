@@ -169,7 +169,6 @@ impl Toolchain {
 /// linker of build scripts and the variables in `[env]` tables remain the caller's.
 pub fn compile(shell: &Shell, compiler: Compiler, target: &str, package: &str, symbols: bool) -> Result<PathBuf> {
     const CHANGING: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
-    const HARMLESS: &str = "CARGO_BUILD_BUILD_DIR"; // two checkouts can share what they build
     let toolchain = Toolchain::of(shell, compiler)?;
     ensure!(toolchain.can_build(target), "the toolchain has neither core for {target} nor its source");
     let Toolchain { cargo, rustc, linker, target: directory, .. } = &toolchain;
@@ -179,7 +178,7 @@ pub fn compile(shell: &Shell, compiler: Compiler, target: &str, package: &str, s
          --target-dir {directory}"
     );
     for (name, _) in env::vars_os() {
-        let changes = |name: &str| name != HARMLESS && CHANGING.iter().any(|prefix| name.starts_with(prefix));
+        let changes = |name: &str| CHANGING.iter().any(|prefix| name.starts_with(prefix));
         if name.to_str().is_some_and(changes) {
             command = command.env_remove(name);
         }

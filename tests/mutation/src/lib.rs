@@ -137,8 +137,6 @@ pub fn build_edited(
             symlink(toolchains, link)?;
         }
         let _directory = shell.push_dir(&copy);
-        // `core` is the same.
-        let _shared = shell.push_env("CARGO_BUILD_BUILD_DIR", repository.join("target/cross-private"));
         let program = build::program(shell, platform)?;
         fs::rename(program, &binary)?;
         return Ok(Ok(binary));

@@ -11,8 +11,6 @@ LIST='"manifests":\['
 # Makes the images that all cases copy: the directory, the archive, and the directory that skopeo copies from a registry.
 images() {
     images=$work/../images
-    # `core` is built once.
-    export CARGO_BUILD_BUILD_DIR=$CARGO_TARGET_DIR/cross-private
     [ ! -e "$images" ] || return 0
     local root blob name new=$work/images
     # The private toolchain is installed once.
@@ -186,7 +184,6 @@ different archive "$list" 'printf " " | dd of=image bs=512 seek=$(($(blocks "blo
 
 #### verify fails if a file can't be read
 images
-unset CARGO_BUILD_BUILD_DIR # it may be another user's
 unprivileged
 cp -R "$images/layout" "$work/image"
 blobs=("$work"/image/blobs/sha256/*)
