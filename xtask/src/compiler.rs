@@ -85,7 +85,6 @@ pub fn llvm_tools(shell: &Shell) -> Result<PathBuf> {
     Ok(linker.parent().context("a file in a directory")?.into())
 }
 
-/// Reads the version of the pinned compiler.
 pub fn channel(shell: &Shell) -> Result<String> {
     let file = shell.read_file("rust-toolchain.toml")?;
     let channel = file.lines().find_map(|line| line.strip_prefix("channel = "));
@@ -155,7 +154,6 @@ impl Toolchain {
         self.linker.exists() && (self.core(target).is_some() || self.library.join(SOURCE).exists())
     }
 
-    /// Finds the compiled `core` for a target.
     pub fn core(&self, target: &str) -> Option<PathBuf> {
         let files = fs::read_dir(self.library.join(target).join("lib")).ok()?;
         let is_core = |name: &str| name.starts_with("libcore-") && name.ends_with(".rlib");

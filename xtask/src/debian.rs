@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use xshell::{Cmd, Shell, cmd};
 
-/// The keys that sign Debian's archive.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Parses the value of `--debian`.

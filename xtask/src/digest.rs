@@ -2,7 +2,6 @@
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 digest of some bytes, in hexadecimal.
 pub fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }

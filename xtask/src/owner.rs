@@ -50,7 +50,6 @@ fn find(directory: &Path, mount_points: &HashSet<PathBuf>, files: &mut HashMap<u
     }
 }
 
-/// Mount points, including bind mounts.
 fn mount_points() -> HashSet<PathBuf> {
     // https://github.com/torvalds/linux/blob/v6.12/fs/proc_namespace.c
     const ESCAPED: [(&str, &str); 4] = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];

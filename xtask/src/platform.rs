@@ -8,14 +8,11 @@ use object::elf::*;
 pub struct Platform {
     /// OCI name: operating system, architecture and, on some, variant.
     pub name: &'static str,
-    /// Rust target.
     pub target: &'static str,
     /// `target_arch`.
     pub architecture: &'static str,
-    /// Class of its ELF files.
     pub class: FileClass,
     pub byte_order: Endianness,
-    /// Architecture in its ELF files.
     pub machine: Machine,
     /// The emulator is `qemu-<this>-static`.
     pub qemu_user: &'static str,
@@ -26,7 +23,6 @@ pub struct Platform {
     pub budget: u64,
 }
 
-/// The Debian package of the emulators.
 pub const QEMU_USER: &str = "qemu-user-static";
 
 const BUDGET: u64 = contract::BINARY_BUDGET;
@@ -53,7 +49,6 @@ impl Platform {
         self.architecture == std::env::consts::ARCH && self.byte_order == byte_order
     }
 
-    /// Whether this machine runs the platform's programs without an emulator.
     pub fn is_native(&self) -> bool {
         self.is_local() && cfg!(target_os = "linux")
     }
@@ -81,7 +76,6 @@ fn names() -> String {
     format!("linux/{{{}}}", names.join(","))
 }
 
-/// Parses the value of `--platform`.
 pub fn parse(name: &str) -> Result<&'static Platform> {
     let platform = PLATFORMS.iter().find(|platform| platform.name == name);
     platform.with_context(|| format!("unknown platform; there are {}", names()))

@@ -21,7 +21,6 @@ pub fn list(repository: &Path) -> Result<Vec<PathBuf>> {
     Ok(list.split_terminator('\0').map(PathBuf::from).filter(|file| repository.join(file).exists()).collect())
 }
 
-/// Lists the files below a directory of the repository.
 fn walk(repository: &Path, directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in fs::read_dir(repository.join(directory))? {
         let entry = entry?;

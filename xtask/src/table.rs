@@ -40,7 +40,6 @@ impl Table {
         Ok(Self { headings, rows })
     }
 
-    /// Returns the columns with these headings, in this order.
     pub fn select(&self, names: &[&str]) -> Result<Self> {
         let column = |name: &&str| {
             let column = self.headings.iter().position(|heading| heading == name);

@@ -162,17 +162,14 @@ fn fetch(shell: &Shell, reference: &str, options: &[&str], to: &Path, timeout: D
     Ok(fs::remove_file(to.join("version"))?)
 }
 
-/// Files by their paths.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// The image of this source.
 struct Ours {
     archives: Files,
     layout: Files,
     /// The files that skopeo's `dir:` makes of the image in a registry, with a name for its `manifest.json`: the index of
     /// all platforms, or the manifest of one.
     copies: Vec<(String, Files)>,
-    /// The manifest of each platform.
     manifests: Vec<(&'static str, Vec<u8>)>,
 }
 

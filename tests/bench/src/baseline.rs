@@ -35,7 +35,6 @@ pub fn build(shell: &Shell) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Compares the program with the baseline. Fails if a budget is exceeded.
 pub fn check(shell: &Shell) -> Result<()> {
     let baseline = Contender::pause("baseline", build(shell)?);
     let pause = Contender::pause("pause", build::program(shell, platform::native()?)?);

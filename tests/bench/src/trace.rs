@@ -19,7 +19,6 @@ pub fn system_calls(contender: &Contender) -> Result<u64> {
     Ok(stops(contender, |pid| ptrace::syscall(pid, None))?.div_ceil(2))
 }
 
-/// Number of page faults until it sleeps.
 pub fn page_faults(contender: &Contender) -> Result<Values> {
     let (mut child, pid) = start(contender)?;
     let faults = || anyhow::Ok(Process::new(pid.as_raw())?.stat()?.minflt);

@@ -47,7 +47,6 @@ impl Case {
         Self { is_ours: true, ..self }
     }
 
-    /// An emulator can't show it, for this reason.
     const fn native(self, reason: &'static str) -> Self {
         Self { emulator: Some(reason), ..self }
     }
@@ -148,7 +147,6 @@ pub static CASES: &[Case] = &[
     case(ORDINARY, "exits with 0 on -v if exit fails once", faults::version).ours().native(EXIT),
 ];
 
-/// Arguments that don't ask for the version.
 const ALMOST_V: [&str; 15] =
     ["", "-", "v", "V", "-w", "-6", "\u{d}v", "--v", "-vv", "-v ", " -v", "-\u{16}", "--version", "--", ""];
 
@@ -164,7 +162,6 @@ fn short_arguments() -> Vec<CString> {
     c_strings(strings)
 }
 
-/// Arguments of 100 kB: one long and many short ones.
 fn hundred_kilobytes() -> impl Iterator<Item = String> {
     std::iter::once("-v".repeat(25_000)).chain((0..50_000 / 5).map(|index| format!("{index:04}")))
 }
@@ -211,7 +208,6 @@ fn reaps_and_ends(program: &Program, spawn: Spawn) -> Result<Output> {
     child.terminate()
 }
 
-/// Exits with 0 and a line that begins with its name.
 pub(crate) fn prints_its_name(program: &Program, spawn: Spawn) -> Result<()> {
     let end = spawn.run(program)?;
     ensure!(end.status.success() && end.stderr.is_empty() && end.stdout.starts_with("pause"), "it ended with {end:?}");
@@ -352,7 +348,6 @@ fn stopped(program: &Program, role: Role) -> Result<()> {
     ends_well(child, role)
 }
 
-/// Fails if the program wakes up meanwhile.
 fn sleeps_through(child: &mut Child, event: impl FnOnce(&mut Child) -> Result<()>) -> Result<()> {
     // The number of times that it went to sleep, and so woke up.
     let sleeps = |child: &Child| anyhow::Ok(process::switches(child.pid())?.0);

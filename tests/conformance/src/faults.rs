@@ -59,7 +59,6 @@ impl Traced {
         self.end()
     }
 
-    /// Waits until the trace contains one of these texts.
     fn wait_for(&mut self, what: &str, texts: &[&str]) -> Result<()> {
         let log = self.log.path();
         self.child.wait_until(what, |_| {
@@ -92,7 +91,6 @@ fn calls(program: &Program) -> Result<Vec<Call>> {
     Ok(calls.split_off(if program.emulator.is_some() { first } else { 0 }))
 }
 
-/// Whether a call installs a handler for that signal.
 fn installs(signal: &str) -> impl Fn(&Call) -> bool {
     let start = format!("{signal}, {{");
     move |call| call.name == "rt_sigaction" && call.rest.starts_with(&start)
@@ -125,7 +123,6 @@ pub fn documented_calls(program: &Program, _: Role) -> Result<()> {
     Ok(())
 }
 
-/// The calls that are documented for a program.
 pub fn documented(program: &Program) -> Result<&'static SystemCalls> {
     // A program with another name is for this machine.
     let native = || SystemCalls::of(platform::native().ok()?.name);

@@ -12,7 +12,6 @@ use anyhow::{Result, bail};
 use harness::{Program, Role};
 use libtest_mimic::{Completion, Trial};
 
-/// A promise of the program, and how to test it.
 pub struct Case {
     /// Continues "as PID 1, it …".
     pub name: &'static str,

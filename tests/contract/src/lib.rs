@@ -8,19 +8,14 @@
 /// The output of `-v`.
 pub const VERSION: &str = concat!("pause ", env!("CARGO_PKG_VERSION"), "\n");
 
-/// The message at the start if it isn't PID 1.
+/// The messages at the start if it isn't PID 1, on SIGINT and on SIGTERM.
 pub const WARNING: &str = "Warning: pause should be the first process\n";
-
-/// The message on SIGINT.
 pub const INTERRUPT: &str = "Shutting down, got signal: Interrupt\n";
-
-/// The message on SIGTERM.
 pub const TERMINATED: &str = "Shutting down, got signal: Terminated\n";
 
 /// The signals that it handles, as `SigCgt` in /proc/PID/status: SIGINT, SIGTERM and SIGCHLD.
 pub const HANDLED: u64 = 1 << (2 - 1) | 1 << (15 - 1) | 1 << (17 - 1);
 
-/// The system calls of one architecture.
 pub struct SystemCalls {
     /// In OCI's terms.
     pub architecture: &'static str,
@@ -63,8 +58,6 @@ pub const BINARY_BUDGET: u64 = 1024;
 /// Most bytes of a platform's manifest, config and layer: one TCP segment.
 pub const PULL_BUDGET: u64 = 1460;
 
-/// Most bytes of the binary, in multiples of the assembly baseline's.
+/// Most bytes of the binary, and most instructions up to the last handler, in multiples of the assembly baseline's.
 pub const BASELINE_BYTES: f64 = 1.15;
-
-/// Most instructions up to the last handler, in multiples of the assembly baseline's.
 pub const BASELINE_INSTRUCTIONS: f64 = 1.05;

@@ -34,7 +34,6 @@ pub fn fill(repository: &Path, commands: &[Command], text: &str) -> Result<Strin
     Ok(filled + rest)
 }
 
-/// A golden table, or a part of it.
 fn golden(repository: &Path, selection: &str) -> Result<Table> {
     let mut parts = selection.split("; ");
     let mut table = Golden::read(repository, parts.next().unwrap_or_default(), "")?.table;

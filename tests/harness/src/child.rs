@@ -12,7 +12,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-/// How often to look at a program.
 const INTERVAL: Duration = Duration::from_millis(1);
 
 /// A running program. Dropping it kills it.
@@ -54,7 +53,6 @@ impl Child {
         self.pid
     }
 
-    /// Waits until the handlers of SIGTERM, SIGINT and SIGCHLD are installed.
     pub fn wait_until_ready(&mut self) -> Result<()> {
         self.wait_until("its handlers are installed", |child| process::is_ready(child.pid))
     }
@@ -67,12 +65,10 @@ impl Child {
         if self.is_emulated { process::is_asleep_in_emulator(self.pid) } else { process::is_asleep(self.pid) }
     }
 
-    /// Its orphan spawner, which it has to have.
     pub fn orphan_spawner(&mut self) -> Result<&mut OrphanSpawner> {
         self.orphan_spawner.as_mut().context("it was started without an orphan spawner")
     }
 
-    /// Makes orphans and waits until it has reaped them.
     pub fn reap(&mut self, count: usize, orphans: Orphans) -> Result<()> {
         self.orphan_spawner()?.make_orphans(count, orphans)?;
         self.wait_until_childless()

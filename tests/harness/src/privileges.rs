@@ -52,7 +52,6 @@ impl Root {
         Ok(Self { directory, files })
     }
 
-    /// The path of a file inside.
     pub fn path_inside(file: &Path) -> Result<PathBuf> {
         Ok(Path::new("/").join(file.file_name().context("a file has a name")?))
     }

@@ -117,7 +117,6 @@ pub fn is_alive(pid: i32) -> bool {
     Process::new(pid).is_ok() && !is_zombie(pid)
 }
 
-/// Number of children of a process that are dead and not reaped.
 pub fn zombies(pid: i32) -> Result<usize> {
     Ok(children(pid)?.into_iter().filter(|&child| is_zombie(child)).count())
 }

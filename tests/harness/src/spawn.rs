@@ -28,7 +28,6 @@ pub enum Role {
     Ordinary,
 }
 
-/// A standard stream of the program.
 #[derive(Default)]
 pub enum Stream {
     /// Stdout and stderr are read when the program has exited.
@@ -60,7 +59,6 @@ pub struct Spawn {
     pub block: bool,
     /// Ignore every signal.
     pub ignore: bool,
-    /// Have this signal pending.
     pub pending: Option<c_int>,
     pub dead_children: usize,
     /// Number of children that sleep until they are killed, or the program is gone.
@@ -97,12 +95,10 @@ impl Spawn {
         Self { arguments: c_strings(arguments), ..self }
     }
 
-    /// Adds an orphan spawner.
     pub fn assisted(self) -> Self {
         Self { orphan_spawner: true, ..self }
     }
 
-    /// Starts the program, and waits until it is ready.
     pub fn ready(self, program: &Program) -> Result<Child> {
         let privileges = self.privileges;
         let mut child = self.spawn(program)?;
@@ -187,7 +183,6 @@ pub fn c_strings<S: AsRef<[u8]>>(strings: impl IntoIterator<Item = S>) -> Vec<CS
     strings.into_iter().map(|string| CString::new(text(string)).unwrap_or_default()).collect()
 }
 
-/// Both ends of a stream.
 pub struct StdioPipe {
     pub child: Option<OwnedFd>,
     pub harness: Option<OwnedFd>,

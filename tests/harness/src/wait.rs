@@ -18,7 +18,6 @@ static TIMEOUT: AtomicU64 = AtomicU64::new(60);
 
 const TIMED_OUT: &str = "gave up waiting until";
 
-/// Multiplies a duration by the factor.
 pub fn scaled(duration: Duration) -> Duration {
     duration.mul_f64(*FACTOR)
 }

@@ -45,7 +45,6 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Starts this machine's program with an orphan spawner.
 fn start() -> Result<Child> {
     Spawn::new(Role::Init).assisted().ready(&program()?)
 }

@@ -24,7 +24,6 @@ pub fn pack(shell: &Shell) -> Result<&'static str> {
     Ok("/tmp/image/image.tar")
 }
 
-/// Path of busybox on this machine.
 pub fn program() -> Result<&'static Path> {
     let program = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter().find(|path| path.exists());
     program.context("busybox is not in the place of Debian's package")

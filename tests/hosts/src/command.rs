@@ -16,7 +16,6 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// The grace period before a host kills. The default of most hosts is 10 s or more.
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// Runs a command. Returns its standard output.
 pub fn read(command: Cmd) -> Result<String> {
     status!("$ {command}");
     Ok(command.quiet().read()?)
@@ -75,7 +74,6 @@ impl Daemon {
         Ok(self.process.try_wait()?.and_then(|status| status.code()))
     }
 
-    /// Ends it by a signal.
     pub fn end(&mut self, signal: Signal) -> Result<()> {
         kill(Pid::from_raw(self.pid()), signal)?;
         let ended = becomes_so(|| Ok(self.process.try_wait()?.is_some()))?;

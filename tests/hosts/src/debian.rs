@@ -26,7 +26,6 @@ pub fn default_release() -> String {
     name.filter(|name| ["trixie", "sid"].contains(name)).unwrap_or("bookworm").into()
 }
 
-/// Packages of a release's hosts.
 fn packages(release: &str) -> BTreeSet<&'static str> {
     let hosts = hosts::all().filter(move |host| host.reason_to_skip(release).is_none());
     let packages = hosts.flat_map(|host| host.packages).chain([&busybox::PACKAGE, &sandbox::PACKAGE]);

@@ -25,7 +25,6 @@ const LOG: Check = broken_by(DEAFNESS, "its log ends with its message about SIGT
 pub trait Pod {
     /// PIDs of the program in the PID namespaces that show it, the outermost first.
     fn pids(&self) -> Result<Vec<i32>>;
-    /// Waits until the program handles its signals.
     fn wait_until_ready(&self) -> Result<()>;
     /// PIDs of the program's children, and whether each is a zombie.
     fn children(&self) -> Result<Vec<(i32, bool)>>;
@@ -114,7 +113,6 @@ pub fn check_status(status: Option<i32>, expected: i32) -> Result<()> {
     (status == Some(expected)).then_some(()).with_context(seen)
 }
 
-/// Checks the output of `pause -v`.
 pub fn check_version(output: &str) -> Result<()> {
     let expected = contract::VERSION.trim_end();
     ensure!(output == expected, "it prints {output:?} instead of {expected:?}");

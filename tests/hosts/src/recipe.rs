@@ -11,23 +11,18 @@ use tempfile::NamedTempFile;
 use xshell::{Cmd, Shell, cmd};
 use xtask::status;
 
-/// The heading above the commands and settings that install something.
+// The headings of a page: commands and settings that install something, a command that runs in the foreground, commands
+// that fail without the installation, and commands that undo it.
 pub const INSTALL: &str = "Install";
-/// The heading above a command that runs in the foreground.
 pub const RUN: &str = "Run";
-/// The heading above commands that fail without the installation.
 pub const CHECK: &str = "Check";
-/// The heading above commands that undo it.
 pub const BACK: &str = "Back";
 
-/// The check of [`Page::install`].
 pub const INSTALLS: Check = check("the page's check fails before its installation, and succeeds after it");
-/// The check of [`Page::go_back`].
 pub const GOES_BACK: Check = check("the page's check fails again after its way back");
 /// The same if the way back only sends SIGTERM.
 pub const ENDS: Check = Check { broken_by: &[&DEAF], ..GOES_BACK };
 
-/// The blocks of a page.
 #[derive(Clone)]
 pub struct Page(Vec<Block>);
 
@@ -49,7 +44,6 @@ impl Page {
         Ok(page.replace("dist/bin/pause-linux-amd64", "dist/program"))
     }
 
-    /// Replaces a text in every block.
     pub fn replace(mut self, from: &str, to: &str) -> Self {
         self.0.iter_mut().for_each(|block| block.text = block.text.replace(from, to));
         self
@@ -93,7 +87,6 @@ impl Page {
         Ok(())
     }
 
-    /// Fails if the page's check succeeds.
     pub fn check_fails(&self, shell: &Shell) -> Result<()> {
         ensure!(self.apply(shell, CHECK).is_err(), "the page's check succeeds");
         Ok(())

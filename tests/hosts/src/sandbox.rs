@@ -70,7 +70,6 @@ pub fn machine_state(shell: &Shell) -> Result<BTreeSet<String>> {
     Ok(String::from_utf8_lossy(&state.stdout).lines().map(String::from).collect())
 }
 
-/// Describes the changes from one state of the machine to another.
 pub fn changes(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
     // A kernel module that was loaded adds settings.
     let added = after.difference(before).filter(|state| !state.starts_with("/proc/sys/"));

@@ -24,7 +24,6 @@ const ARCHIVE: &str = "pause.oci.tar";
 
 type Case = (&'static str, fn(&Layout, &[Program]) -> Result<()>);
 
-/// The cases about every archive.
 const CASES: [Case; 6] = [
     ("every digest and size is right, and every file is referred to", is_complete),
     ("the archive has an entry for each directory before the files in it", lists_directories),
@@ -94,7 +93,6 @@ fn allows_the_calls(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An image's archive.
 struct Layout {
     entries: Vec<Entry>,
     /// The descriptors of `index.json`.

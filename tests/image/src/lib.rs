@@ -8,7 +8,6 @@ use anyhow::Result;
 use libtest_mimic::{Completion, Trial};
 use xtask::test::Order;
 
-/// All cases of the programs and the image.
 pub fn trials(order: &Order) -> Vec<Trial> {
     let mut trials = if order.shipped { elf::trials(&order.programs) } else { Vec::new() };
     if let Some(directory) = &order.image {

@@ -46,7 +46,6 @@ const PREPARATION: &str = r#"
     [ ! -e config.toml ] || cp config.toml "$0/home/cargo"
 "#;
 
-/// Lists the caller's downloads.
 const DOWNLOADS: &str = r#"find -L "${CARGO_HOME:-$HOME/.cargo}/registry/cache" -type f"#;
 
 /// The first platform is this machine's. For the last one `core` is usually compiled, too.
@@ -90,7 +89,6 @@ fn wrapper(variations: &[&Variation], directory: &Path) -> Vec<OsString> {
     variations.iter().flat_map(words).collect()
 }
 
-/// Whether this machine has it.
 fn is_effective(variation: &Variation, directory: &Path) -> bool {
     let probe = |wrapper: &[OsString]| {
         let mut command = Command::new("env");
@@ -100,7 +98,6 @@ fn is_effective(variation: &Variation, directory: &Path) -> bool {
     inside.is_some() && inside != probe(&[])
 }
 
-/// Builds the image for these platforms.
 fn rebuild(sources: &Path, wrapper: &[OsString], platforms: &[String]) -> Result<()> {
     // rustup's cargo would look for its own home.
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
@@ -116,7 +113,6 @@ fn rebuild(sources: &Path, wrapper: &[OsString], platforms: &[String]) -> Result
     output(command.args(platforms.iter().flat_map(|name| ["--platform", name]))).map(drop)
 }
 
-/// Runs a command. Returns its standard output.
 fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("can't start {command:?}"))?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());

@@ -92,7 +92,6 @@ pub struct Emulator {
 
 #[derive(Clone, Default)]
 struct Handling {
-    /// Addresses of the installed handlers.
     handlers: BTreeMap<Signal, u64>,
     /// Mask outside of handlers.
     blocked: u64,
@@ -270,7 +269,6 @@ impl Emulator {
         self.client.send(&packet)
     }
 
-    /// Waits until the program has stopped or ended, or sleeps.
     fn wait(&mut self) -> Result<Step> {
         let (client, pid) = (&mut self.client, self.child.pid());
         let mut packet = None;
@@ -287,7 +285,6 @@ impl Emulator {
         Ok(Step::Asleep)
     }
 
-    /// Updates the state after the program has stopped or ended.
     fn update(&mut self, packet: &str) -> Result<Step> {
         if packet.starts_with(['W', 'X']) {
             self.state = Step::Ended;

@@ -39,7 +39,6 @@ pub trait Tracee: Sized {
     /// it stays so.
     fn step(&mut self) -> Result<Step>;
 
-    /// Whether the next instruction is a system call.
     fn is_at_call(&mut self) -> Result<bool>;
 
     fn signals(&self) -> Result<Signals>;

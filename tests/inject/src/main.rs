@@ -115,7 +115,6 @@ fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<(&'static
     Ok(programs)
 }
 
-/// Returns the table's row and the violations.
 fn inject(platform: &Platform, program: &Program, depth: Depth) -> Result<(Vec<String>, Vec<String>)> {
     let (how, Tally { points, pairs, runs, left_out, violations }) = explore(platform, program, depth)?;
     let counts = [points, pairs, runs, left_out].map(|count| if count == 0 { "–".into() } else { count.to_string() });

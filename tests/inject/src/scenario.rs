@@ -35,11 +35,9 @@ pub fn send(pid: i32, signal: Signal) -> Result<()> {
 pub enum Stderr {
     Open,
     Full,
-    /// A pipe without a reader.
     Broken,
 }
 
-/// How a program is started.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
     pub role: Role,

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result};
 use xtask::build::Binary;
 
-/// Returns broken variants of a program, with descriptions.
 pub fn variants(binary: &Binary, page_size: u32) -> Result<[(String, Vec<u8>); 2]> {
     // Offsets in a file with 64 or 32 bits: of the entry, of the program headers' offset, and of the address in the first
     // program header. EI_CLASS is 2 for 64 bits.

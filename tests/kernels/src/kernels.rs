@@ -7,10 +7,8 @@ use xtask::platform::{self, Platform};
 
 pub struct Machine {
     name: &'static str,
-    /// Debian's name of the architecture.
     pub architecture: &'static str,
     pub emulator: &'static str,
-    /// The Debian package with the emulator.
     pub package: &'static str,
     /// The first version of the emulator that boots this machine.
     pub version: u32,
@@ -40,7 +38,6 @@ pub struct Kernel {
     /// The package `linux-image-…` depends on the newest kernel of this flavour.
     pub flavour: &'static str,
     pub page_size_in_kib: u32,
-    /// Platforms whose programs are tested on it.
     platforms: Vec<&'static Platform>,
 }
 
@@ -63,7 +60,6 @@ fn rows<const COLUMNS: usize>(table: &'static str) -> impl Iterator<Item = [&'st
 }
 
 impl Kernel {
-    /// Whether this is its name or its version.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.name.split('-').nth(1) == Some(name)
     }

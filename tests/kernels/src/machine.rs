@@ -23,11 +23,9 @@ pub struct Results {
     /// As the driver prints it: `4 KiB`.
     pub page_size: String,
     pub passed: usize,
-    /// Failed cases, with details.
     pub failed: Vec<String>,
     pub time: Duration,
     waiting_for: String,
-    /// Whether the driver has finished.
     is_complete: bool,
     /// Whether PID 1 has written its message.
     is_terminated: bool,

@@ -27,7 +27,6 @@ use xtask::prerequisites::Prerequisites;
 use xtask::table::Table;
 use xtask::{compiler, debian, outln, output, status, subcommands};
 
-/// Boot Debian's kernels under qemu and run the program's contract on each
 #[derive(clap::Args)]
 struct Arguments {
     #[command(flatten)]

@@ -9,7 +9,6 @@ use std::ops::Range;
 use xshell::Shell;
 use xtask::platform;
 
-/// The platform whose machine code is changed.
 pub const PLATFORM: &str = "linux/amd64";
 
 const NOP: u8 = 0x90;

@@ -15,13 +15,11 @@ pub enum Outcome {
     Missed,
 }
 
-/// Returns the cases that are selected, in each of their roles.
 pub fn runs_of(is_selected: impl Fn(&Case) -> bool) -> Vec<(&'static Case, Role)> {
     let cases = CASES.iter().filter(|case| is_selected(case));
     cases.flat_map(|case| case.roles.iter().map(move |&role| (case, role))).collect()
 }
 
-/// Runs a case. Returns the outcome and the reason.
 pub fn test(program: &Program, (case, role): (&Case, Role)) -> (Outcome, String) {
     let Err(error) = (case.run)(program, role).or_else(|error| if error.is::<Skip>() { Ok(()) } else { Err(error) })
     else {

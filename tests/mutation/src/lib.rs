@@ -21,13 +21,11 @@ pub static NO_REAPING: Mutant = Mutant { name: "no reaping" };
 pub static DEAF: Mutant = Mutant { name: "deaf to SIGTERM" };
 
 impl Mutant {
-    /// Returns the name as part of a file name.
     pub fn file_name(&self) -> String {
         self.name.replace(' ', "-")
     }
 }
 
-/// A mutant that was written by hand.
 pub struct SeededFault {
     pub mutant: Mutant,
     /// What must notice it, and a part of the message or of the cases' names:

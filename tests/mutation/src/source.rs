@@ -26,7 +26,6 @@ fn offset(text: &str, position: &Value) -> Option<usize> {
     Some(before + line.char_indices().nth(column?).map_or(line.len(), |(offset, _)| offset))
 }
 
-/// Lists all changes, and builds the program with each.
 pub fn mutants(shell: &Shell) -> Result<Vec<Mutant>> {
     let mut seen = BTreeMap::new();
     let mut mutants = Vec::new();

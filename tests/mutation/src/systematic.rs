@@ -90,7 +90,6 @@ pub fn run(shell: &Shell, filter: &str, bless: bool) -> Result<()> {
     golden.check_program()
 }
 
-/// Runs all cases up to the first that fails.
 fn judge(program: &Program) -> (Outcome, String) {
     let rank = |case: &Case| {
         let position = |names: &[&str]| names.iter().position(|name| case.name.contains(name));

@@ -47,7 +47,6 @@ impl Descriptor {
         Self { media_type, digest: sha256(content), size: content.len() as u64 }
     }
 
-    /// Returns the path of the blob in a layout.
     pub fn path(&self) -> String {
         format!("blobs/sha256/{}", self.digest)
     }

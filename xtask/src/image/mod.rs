@@ -98,7 +98,6 @@ impl Contents {
     }
 }
 
-/// The archive of all platforms.
 pub const ARCHIVE: &str = "pause.oci.tar";
 
 /// The image's directory, and that of the archives of single platforms, as prefixes of paths.

@@ -55,7 +55,6 @@ impl GitState {
     }
 }
 
-/// The tag of this version.
 pub fn tag() -> String {
     format!("v{VERSION}")
 }

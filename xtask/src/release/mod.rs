@@ -40,7 +40,6 @@ pub const SBOM: &str = "pause.cdx.json";
 pub const PROVENANCE: &str = "pause.intoto.json";
 pub const SUMS: &str = "SHA256SUMS";
 
-/// Contents of files by their paths.
 pub type Files = BTreeMap<String, Vec<u8>>;
 
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {

@@ -21,7 +21,6 @@ pub const RELEASER: &str = "urn:pause:builder:releaser";
 /// docs/release.md describes its parameters.
 const BUILD_TYPE: &str = "urn:pause:build:release:v1";
 
-/// The sources of Rust.
 pub const RUST: &str = "https://github.com/rust-lang/rust";
 
 /// Parses `--builder`.
@@ -39,18 +38,14 @@ pub struct Rustc {
     pub compiler: Compiler,
     pub name: String,
     pub version: String,
-    /// The commit that it was built from.
     pub commit: Option<String>,
     /// File names and digests of the compiled `core` that it came with.
     pub core: BTreeMap<String, String>,
-    /// Debian's packages, with their versions.
     packages: Vec<String>,
-    /// The platforms that it built for.
     platforms: Vec<&'static str>,
 }
 
 impl Rustc {
-    /// Returns the compilers of these binaries.
     pub fn all(shell: &Shell, binaries: &[Binary]) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for compiler in [Compiler::Active, Compiler::Private, Compiler::Debian] {

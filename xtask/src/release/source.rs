@@ -25,7 +25,6 @@ const PARTS: [&str; 11] = [
     "packaging", "src", "xtask/src/flags.rs",
 ];
 
-/// Makes the archive of the sources in the shell's directory.
 pub fn archive(shell: &Shell) -> Result<Vec<u8>> {
     // Not in a directory that others can write to: cargo reads the configuration of parent directories.
     let directory = TempDir::with_prefix_in("source-", shell.current_dir().join("target"))?;

@@ -31,7 +31,6 @@ fn original() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package in the repository")
 }
 
-/// The time that each case took.
 static DURATIONS: Mutex<Vec<(Duration, &str)>> = Mutex::new(Vec::new());
 
 fn trial(name: &'static str, check: impl Fn() -> Result<()> + Send + 'static) -> Trial {

@@ -66,7 +66,6 @@ struct Cluster<'a> {
     /// Its kubectl is the administrator's.
     shell: &'a Shell,
     node: Node<'a>,
-    /// The program under test.
     program: PathBuf,
 }
 
@@ -104,7 +103,6 @@ impl Cluster<'_> {
         self.kubectl(&format!("wait --timeout=120s --for={condition} {object}")).map(drop)
     }
 
-    /// Makes a Deployment of an image, and waits until all its pods are ready.
     fn deploy(&self, name: &str, image: &str, replicas: usize) -> Result<()> {
         self.kubectl(&format!("create deployment {name} --image {image} --replicas {replicas}"))?;
         self.wait_for_rollout(&format!("deployment/{name}"))

@@ -31,7 +31,6 @@ runtime_type = 'io.containerd.runc.v2'
 BinaryName = 'crun'
 ";
 
-/// The daemons that the checks restart.
 pub struct Node<'a> {
     shell: &'a Shell,
     containerd: Daemon,

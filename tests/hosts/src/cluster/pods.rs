@@ -70,7 +70,6 @@ pub fn sandboxes(shell: &Shell, pod: &str) -> Result<Vec<(String, i32)>> {
     running.map(|task| Ok((task[0].into(), task[1].parse()?))).collect()
 }
 
-/// A pod's sandbox.
 fn sandbox(cluster: &Cluster, pod: &str) -> Result<(String, i32)> {
     sandboxes(cluster.shell, pod)?.pop().context("no sandbox is running")
 }

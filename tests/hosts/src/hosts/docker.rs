@@ -20,7 +20,6 @@ const WITHOUT: Check = check("without it, with sleep as process 1, a dead orphan
 const APPLICATION: &str = "/bin/busybox mkdir /www; echo 'A page from the other container' >/www/index.html
 exec /bin/busybox httpd -f -p 127.0.0.1:2368 -h /www";
 
-/// An orphan that dies soon.
 const ORPHAN: &str = "(/bin/busybox sleep 0.1 >/dev/null 2>&1 &)";
 
 fn checks(fixture: &mut Fixture) -> Result<()> {

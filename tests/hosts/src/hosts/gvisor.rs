@@ -145,7 +145,6 @@ impl<'a> Sandbox<'a> {
         Ok(Self { shell, id, program, other })
     }
 
-    /// Runs a command in one of the containers. Returns its output.
     fn exec(&self, container: &str, command: &[&str]) -> Result<String> {
         read(runsc(self.shell, &[&["exec", container], command].concat()))
     }
@@ -177,7 +176,6 @@ impl<'a> Sandbox<'a> {
         Ok(())
     }
 
-    /// Sends pause a signal, and checks its exit status.
     fn ends_with(&mut self, signal: Signal, expected: i32) -> Result<()> {
         read(runsc(self.shell, &["kill", self.id, signal.as_str()]))?;
         check_status(self.program.wait()?, expected)

@@ -24,7 +24,6 @@ pub const REGISTRY: Host = host(
     checks,
 );
 
-/// The image's name there.
 pub const REMOTE: &str = concat!("127.0.0.1:5000/pause:", env!("CARGO_PKG_VERSION"));
 
 /// Its directory of blobs and tags.
@@ -94,7 +93,6 @@ pub fn read_json(file: impl AsRef<Path>) -> Result<Value> {
     serde_json::from_slice(&fs::read(file)?).with_context(|| file.display().to_string())
 }
 
-/// Path of a blob in a layout.
 fn blob(layout: &Path, descriptor: &Value) -> Result<PathBuf> {
     let digest = descriptor["digest"].as_str().context("a descriptor has a digest")?;
     Ok(layout.join("blobs").join(digest.replace(':', "/")))
@@ -115,14 +113,12 @@ pub fn layers(layout: &Path) -> Result<Vec<(String, PathBuf)>> {
     manifests.as_array().context("an index lists manifests")?.iter().map(layer).collect()
 }
 
-/// Compares the registry's image with this checkout's.
 pub fn verify(fixture: &Fixture, reference: &str) -> Result<Output> {
     let reference = format!("docker://{reference}");
     status!("$ cargo xtask verify --plain-http {reference}");
     Ok(sandbox::outside(fixture.repository)?.args(["xtask", "verify", "--plain-http", &reference]).output()?)
 }
 
-/// The whole output of a command.
 pub fn printed(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text)).concat()
 }

@@ -49,7 +49,6 @@ const LAYER: Check = check("a change to a layer in the registry: `cargo xtask ve
 const REFUSED: Check = check("podman runs the signed image, and refuses another one, unsigned or with another key");
 const RELEASED_ONLY: Check = broken_by(CONTROLS, "containerd pulls the image with the release's digest, and no other");
 
-/// The headings of the page.
 const PUSH: &str = "Push it";
 const SIGN: &str = "Sign it";
 const VERIFY: &str = "Verify it";
@@ -155,7 +154,6 @@ fn check_verifier(fixture: &mut Fixture) -> Result<()> {
     Ok(())
 }
 
-/// Checks that `cargo xtask verify` has failed for a reason.
 fn fails(verify: &Output, status: i32, reason: &str) -> Result<()> {
     let printed = printed(verify);
     ensure!(verify.status.code() == Some(status) && printed.contains(reason), "verify, {}: {printed}", verify.status);

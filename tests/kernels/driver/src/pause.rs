@@ -56,7 +56,6 @@ impl Pause {
         sys::kill(self.pid, signal);
     }
 
-    /// Waits until it has ended with this wait status.
     pub fn wait_for(mut self, status: c_int) -> Result<Self> {
         wait_until(|| Ok(self.has_ended()))?;
         if self.status == Some(status) { Ok(self) } else { Err(self.outcome()) }
@@ -80,7 +79,6 @@ impl Pause {
         Ok(())
     }
 
-    /// Makes orphans that exit at the same time, and waits until they are reaped.
     pub fn reaps_orphans(self) -> Result<Self> {
         sys::close(make_orphans(self.pid)?);
         self.wait_until_childless()
