@@ -18,8 +18,6 @@ unsafe extern "C" {
     fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
 }
 
-/// Instead of the C library's.
-///
 /// # Safety
 /// `now` has room for a time.
 #[unsafe(no_mangle)]

@@ -103,8 +103,7 @@ pub fn program(shell: &Shell, platform: &'static Platform) -> Result<PathBuf> {
     Ok(path.join(binary.file_name()))
 }
 
-/// Cuts off the zeros that lld leaves after the last byte that is loaded, to align a section table. Fails if there is
-/// anything else.
+/// Cuts off the zeros that lld leaves after the last byte that is loaded, for a section table. Fails if there is more.
 pub fn trim(program: &[u8]) -> Result<Vec<u8>> {
     let file = object::File::parse(program)?;
     let ends = file.segments().map(|segment| segment.file_range()).map(|(offset, size)| offset + size);

@@ -1,5 +1,4 @@
-//! The compilers that build the program, and their calls with this repository's flags and profile, whatever cargo's
-//! settings elsewhere.
+//! The compilers that build the program, with this repository's flags and profile, whatever cargo's other settings.
 
 use crate::platform::PLATFORMS;
 use crate::prerequisites::{self, Prerequisites};

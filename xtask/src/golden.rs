@@ -1,5 +1,4 @@
-//! Golden tables: results that must not change unnoticed, as text in the repository. `--bless` rewrites one, and the
-//! change shows in a diff.
+//! Golden tables: results that must not change unnoticed. `--bless` rewrites one, and the change shows in a diff.
 
 use crate::digest::sha256;
 use crate::platform::PLATFORMS;
@@ -48,8 +47,7 @@ impl Golden {
         Ok(())
     }
 
-    /// Replaces the rows with the same first `key` cells, or adds them, and writes the table. `order` lists all rows by
-    /// their first cells; others are dropped.
+    /// Replaces or adds rows by their first `key` cells, and writes the table. `order` lists all; others are dropped.
     pub fn bless(mut self, rows: Vec<Vec<String>>, key: usize, order: &[Vec<String>]) -> Result<()> {
         let is_whole = rows.len() == order.len();
         let find = |rows: &[Vec<String>], wanted: &[String]| rows.iter().find(|row| row[..key] == *wanted).cloned();

@@ -1,5 +1,4 @@
-//! Writes artefacts. Each of those of [`Staged`] and [`provide`] is whole or absent at any time, and other files in its
-//! directory stay as they are.
+//! Writes artefacts. Those of [`Staged`] and [`provide`] are whole or absent at any time; other files stay as they are.
 //!
 //! A file is written under a temporary name next to its target, then renamed. A signal waits for that.
 

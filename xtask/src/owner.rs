@@ -31,8 +31,7 @@ pub fn give_back() {
     }
 }
 
-/// Finds root's files by inode, with all their names below the directory. Doesn't follow links,
-/// or enter mount points.
+/// Finds root's files by inode, with all their names below the directory. Doesn't follow links or enter mount points.
 fn find(directory: &Path, mount_points: &HashSet<PathBuf>, files: &mut HashMap<u64, (Metadata, Vec<PathBuf>)>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else { continue };

@@ -1,5 +1,4 @@
-//! Programs and permissions that a command needs. If something is missing, it is installed or the command stops, before
-//! any work.
+//! Programs and permissions that a command needs. A missing one is installed or stops the command, before any work.
 
 use crate::{messages, status};
 use anyhow::{Context, Result, bail};

@@ -1,5 +1,4 @@
-//! The seccomp profile that ships with the image: the system calls of the program and of the runtimes that start it, on
-//! all architectures.
+//! The seccomp profile that ships: the system calls of the program and of runtimes that start it, on all architectures.
 //!
 //! OCI runtimes take it as `linux.seccomp`; Docker, podman, CRI-O and the kubelet as a file.
 

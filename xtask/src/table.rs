@@ -1,5 +1,4 @@
-//! Tables as text: a line of headings and a line per row. Two blanks or more separate columns, so a cell may contain
-//! single ones.
+//! Tables as text: a line of headings and a line per row. Two blanks or more separate cells, which may contain one.
 
 use anyhow::{Context, Result, ensure};
 use std::fmt;

@@ -166,8 +166,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     }
 }
 
-/// Unpacks the emulators of a Debian release, and prints the version of that for one platform. Returns the root of their
-/// tree.
+/// Unpacks the emulators of a Debian release, and prints the version of one. Returns the root of their tree.
 fn emulators(shell: &Shell, release: &str, platform: &Platform) -> Result<PathBuf> {
     let root = shell.current_dir().join("target/emulators").join(release);
     output::provide(&root, |new| {

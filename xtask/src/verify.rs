@@ -294,8 +294,7 @@ fn is_directory(root: &Path, path: &Path) -> bool {
     parts.all(|part| root.join(part).symlink_metadata().is_ok_and(|metadata| metadata.is_dir()))
 }
 
-/// Reads a file below a directory, up to one byte over the limit. `None` if it isn't a regular file: opening a pipe or a
-/// device could block.
+/// Reads a file below a directory, up to one byte over the limit. `None` if it isn't regular: opening it could block.
 fn read(root: &Path, path: &Path, limit: usize) -> Result<Option<Vec<u8>>> {
     let file = root.join(path);
     let read = || -> std::io::Result<_> {

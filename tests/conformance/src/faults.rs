@@ -77,8 +77,7 @@ impl Traced {
     }
 }
 
-/// The calls of a run in which nothing fails; under an emulator, whose own calls come first, those from the last one that
-/// installs a handler for SIGTERM.
+/// The calls of a run in which nothing fails; under an emulator, without its own calls, which come first.
 fn calls(program: &Program) -> Result<Vec<Call>> {
     let (end, trace) = Traced::start(program, Spawn::new(Role::Ordinary), &[])?.live()?;
     ensure!(end.status.success(), "under strace it ended ({}): {end:?}", end.status);

@@ -1,7 +1,6 @@
 //! The program's promises as constants: its messages, signals, system calls and budgets.
 //!
-//! The program has its own copy of the messages, so that a mistake there shows. This is `no_std` for the driver that runs
-//! on real kernels.
+//! The program has its own copy of the messages, so that a mistake shows. `no_std`, for the driver on real kernels.
 
 #![no_std]
 

@@ -1,11 +1,7 @@
 //! Starts a pause program in any condition that a process can be in, watches it and ends it.
 //!
-//! - [`Spawn`] describes a start: as PID 1 of a new namespace or not, with these streams, limits, signals and children.
-//! - [`Child`] is the running program. It is killed when it is dropped.
-//! - An [`OrphanSpawner`] is a child of the program that makes orphans for it.
-//! - [`process`] and [`wait`] observe processes that others have started, for example a container runtime.
-//!
-//! An executable that uses orphan spawners calls [`orphan_spawner::run_if_asked`] first.
+//! [`Spawn`] describes a start, and [`Child`] is the running program. [`process`] and [`wait`] observe processes that
+//! others have started, too. An executable that uses orphan spawners calls [`orphan_spawner::run_if_asked`] first.
 
 mod child;
 mod filter;

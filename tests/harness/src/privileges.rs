@@ -33,8 +33,7 @@ const CAPABILITY_HEADER: [u32; 2] = [0x2008_0522, 0];
 /// A directory that becomes a root.
 pub(crate) struct Root {
     directory: TempDir,
-    /// Files, and where each is mounted. A copy could not be executed while a process that another thread has just
-    /// forked has it open.
+    /// Files, and where each is mounted: a copy can't be executed while a process just forked has it open for writing.
     files: Vec<(PathBuf, PathBuf)>,
 }
 

@@ -234,8 +234,7 @@ struct NewProcess<'a> {
 
 impl NewProcess<'_> {
     /// Starts it with these flags of clone(2), and waits until it is the program. Until then it shares this process's
-    /// memory: a copy would take longer than some programs take to start. One that stops before gets a copy, since this
-    /// process has to go on.
+    /// memory: a copy would take longer than some programs take to start. One that stops before gets a copy.
     unsafe fn start(&self, flags: c_int) -> c_int {
         extern "C" fn run(new: *mut libc::c_void) -> c_int {
             // SAFETY: It points to a `NewProcess`, and this is the process.
@@ -248,8 +247,7 @@ impl NewProcess<'_> {
         unsafe { libc::clone(run, stack.as_mut_ptr_range().end.cast(), flags | share | libc::SIGCHLD, new) }
     }
 
-    /// Starts it within a cgroup, as container runtimes do: an intermediate process enters the cgroup and makes the
-    /// child, whose parent is this process.
+    /// Starts it within a cgroup, as runtimes do: an intermediate process enters the cgroup and makes the child.
     unsafe fn start_in(&self, processes: &OwnedFd, flags: c_int) -> Result<c_int> {
         let (read, write) = std::io::pipe()?;
         let mut child: c_int = -1;

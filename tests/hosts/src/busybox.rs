@@ -12,8 +12,7 @@ pub const BUSYBOX: &str = "localhost/busybox:e2e";
 /// Number of orphans that [`MAKE_ORPHANS`] makes.
 pub const ORPHANS: usize = 50;
 
-/// A command of the container. Each orphan has a parent that ends at once, and lives until it is killed. The last word is
-/// their number.
+/// A command of the container. The orphans' parents end at once; they live until they are killed. Last is their number.
 pub const MAKE_ORPHANS: [&str; 5] =
     ["/bin/busybox", "sh", "-c", "for orphan in $(seq $0); do (sleep 3600 >/dev/null 2>&1 &); done", "50"];
 

@@ -52,8 +52,7 @@ impl Pod for Visible {
     }
 }
 
-/// Checks that the program adopts and reaps a pod's orphans. `make_orphans` runs
-/// [`MAKE_ORPHANS`](crate::busybox::MAKE_ORPHANS) in another container of the pod, for this number of them.
+/// Checks that the program adopts and reaps this number of orphans, which `make_orphans` makes in another container.
 pub fn check_reaping<T>(
     fixture: &mut Fixture,
     pod: &impl Pod,

@@ -63,8 +63,7 @@ impl Page {
         Ok(cmd!(shell, "sh -c {script}"))
     }
 
-    /// Applies the blocks under a heading: runs `sh` until a command fails, and writes all else to a file. Returns the
-    /// output.
+    /// Applies the blocks under a heading: runs `sh`, and writes all else to a file. Returns the output.
     pub fn apply(&self, shell: &Shell, heading: &str) -> Result<String> {
         let mut output = String::new();
         for Block { language, text, .. } in self.under(heading)? {
@@ -92,8 +91,7 @@ impl Page {
         Ok(())
     }
 
-    /// Applies the page's installation. Its check must fail before and succeed after it. `use_it` makes the thing that
-    /// the check looks for.
+    /// Applies the installation. The check must fail before and succeed after it. `use_it` makes the thing to look for.
     pub fn install(&self, shell: &Shell, use_it: impl Fn() -> Result<()>) -> Result<()> {
         use_it()?;
         self.check_fails(shell)?;

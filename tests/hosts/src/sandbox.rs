@@ -1,5 +1,4 @@
-//! Sandboxes for daemons and containers. Nothing of one remains, whatever ends it: no process, mount, address, cgroup or
-//! file.
+//! Sandboxes for daemons and containers. None leaves a process, mount, address, cgroup or file, whatever ends it.
 //!
 //! A sandboxed command has its own mount, network, PID, IPC, UTS and cgroup namespaces, and a child of every cgroup
 //! hierarchy. Its root is an overlay over a release of Debian; its writes stay in memory. It sees the repository,

@@ -301,8 +301,7 @@ impl Emulator {
         Ok(Step::Stopped)
     }
 
-    /// Delivers a signal that the stub has reported, and others that come with it: up to the first instruction of the
-    /// last handler.
+    /// Delivers a signal that the stub has reported, and others with it, up to the last handler's first instruction.
     fn deliver(&mut self) -> Result<Step> {
         while let Some(number) = self.signal {
             let signal = SIGNALS.iter().find(|(gdb, _)| *gdb == number).map(|&(_, signal)| signal);

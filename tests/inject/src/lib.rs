@@ -35,8 +35,7 @@ pub trait Tracee: Sized {
     /// Starts a program, stopped before its first instruction.
     fn start(program: &Program, spawn: Spawn) -> Result<Self>;
 
-    /// Delivers the pending signal or else executes one instruction. If the program is asleep and no signal was sent,
-    /// it stays so.
+    /// Delivers the pending signal or else executes one instruction. A program that is asleep stays so without one.
     fn step(&mut self) -> Result<Step>;
 
     fn is_at_call(&mut self) -> Result<bool>;

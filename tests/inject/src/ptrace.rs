@@ -18,8 +18,7 @@ use syscalls::Sysno;
 
 const SYSCALL_INSTRUCTION: [u8; 2] = [0x0f, 0x05];
 
-/// System calls that return without sleeping, or end the program. A PID 1 sleeps in exit until all other processes of
-/// its namespace are gone.
+/// System calls that return at once, or end the program. In exit, a PID 1 sleeps until its namespace is empty.
 const NEVER_SLEEP: [Sysno; 5] =
     [Sysno::exit, Sysno::getpid, Sysno::rt_sigaction, Sysno::rt_sigprocmask, Sysno::rt_sigreturn];
 

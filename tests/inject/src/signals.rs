@@ -192,15 +192,13 @@ impl InjectionPoint<'_> {
 
 struct Sent {
     signal: Signal,
-    /// Whether the handler was installed, or the signal blocked until it would be. Otherwise the kernel's default
-    /// applies.
+    /// Whether the handler was installed, or the signal blocked until then. Otherwise the kernel's default applies.
     handled: bool,
     /// Whether the previous one was still pending.
     together: bool,
 }
 
-/// The oracle: fails if a program that runs on its own does not do what must follow. If it has to sleep, SIGTERM ends
-/// it.
+/// The oracle: fails if a program that runs on its own does not do what must follow. One that sleeps gets SIGTERM.
 fn check(mut child: Child, scenario: &Scenario, mut sent: Vec<Sent>) -> Result<()> {
     let ending = |sent: &&Sent| message(sent.signal).is_some();
     // The kernel protects PID 1 from signals without a handler.

@@ -1,5 +1,4 @@
-//! Changes to the machine code of amd64: each instruction left out, each condition inverted or removed, each number
-//! changed by one.
+//! Changes to the machine code of amd64: an instruction left out, a condition inverted or removed, a number off by one.
 
 use crate::systematic::Mutant;
 use anyhow::Result;

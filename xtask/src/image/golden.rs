@@ -31,8 +31,7 @@ pub fn sizes(images: &[Image]) -> Table {
     table
 }
 
-/// Compares sizes and digests with the golden ones, or writes those. Without all platforms, the index and the archive of
-/// all are left out.
+/// Compares sizes and digests with the golden ones, or writes those. The index and its archive need all platforms.
 pub fn check(repository: &Path, binaries: &[Binary], packed: &Packed, bless: bool) -> Result<()> {
     let platforms: Vec<_> = PLATFORMS.iter().map(|platform| platform.name.to_owned()).collect();
     let archives = PLATFORMS.iter().map(air_gap_archive).chain([ARCHIVE.into(), seccomp::FILE.into()]);

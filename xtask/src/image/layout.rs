@@ -182,8 +182,7 @@ fn index(manifests: Vec<Value>) -> Value {
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests })
 }
 
-/// Makes a tar archive of entries that belong to root, have no names of owners and are from 1970. Links lead to the
-/// program.
+/// Makes a tar archive of root's entries from 1970, without names of owners. Links lead to the program.
 ///
 /// The type of an entry is explicit: the crate's default is NUL, as before POSIX, which mkfs.erofs skips. Each directory
 /// has an entry: without one, it gets an owner that a user who isn't root can't set, and skopeo fails.

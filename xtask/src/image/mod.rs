@@ -140,8 +140,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// An image, and all artefacts by their paths: the programs, the image as a directory and as an archive, the archive of
-/// each platform, and the seccomp profile.
+/// An image, and all artefacts by their paths: programs, the image's directory and archives, the seccomp profile.
 pub struct Packed {
     pub layout: Layout,
     pub artefacts: BTreeMap<String, Vec<u8>>,
@@ -255,8 +254,7 @@ fn parse_user(text: &str) -> Result<String> {
     Ok(text.into())
 }
 
-/// Parses the value of `--link`. A name that starts with `.wh.` would delete a file, and runtimes mount over some
-/// directories.
+/// Parses the value of `--link`. A name like `.wh.pod` would delete a file; runtimes mount over some directories.
 fn parse_link(text: &str) -> Result<String> {
     let path = text.strip_prefix('/').unwrap_or_default();
     let mounted = ["dev", "etc", "proc", "run", "sys"].iter().any(|name| path.split('/').next() == Some(name));

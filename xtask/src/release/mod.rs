@@ -63,8 +63,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Makes the files of a release from these binaries and the sources in the shell's directory. Returns them with the
-/// digest of the image's index.
+/// Makes a release's files from these binaries and the shell's directory. Also returns the digest of the index.
 pub fn files(
     shell: &Shell,
     binaries: &[Binary],

@@ -12,8 +12,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use xshell::Shell;
 
-/// Checks everything. Returns the repository's state, an export of its commit, and the compiler for each target; or one
-/// error with all complaints.
+/// Returns the repository's state, an export of its commit, and each target's compiler; or all complaints as an error.
 pub fn run(shell: &Shell) -> Result<(GitState, TempDir, BTreeMap<&'static str, Compiler>)> {
     let repository = shell.current_dir();
     let mut complaints = Vec::new();

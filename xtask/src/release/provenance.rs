@@ -125,8 +125,7 @@ pub fn write(
     }))
 }
 
-/// Returns resource descriptors of the compilers, and of the crates from registries that are linked into the program and
-/// into this command.
+/// Returns resource descriptors of the compilers, and of the registries' crates in the program and in this command.
 fn resolved_dependencies(shell: &Shell, compilers: &[Rustc]) -> Result<Vec<Value>> {
     let mut descriptors = Vec::new();
     for Rustc { name, commit, packages, platforms, .. } in compilers {

@@ -9,8 +9,7 @@ use xtask::status;
 /// Debian's packages of these programs.
 pub const PACKAGES: [&str; 2] = ["protobuf-compiler", "curl"];
 
-/// Calls a method (`RuntimeService/RunPodSandbox`). Request and response are messages of cri.proto in protobuf's text
-/// format.
+/// Calls a method (`RuntimeService/RunPodSandbox`). The messages are cri.proto's, in protobuf's text format.
 pub fn call(method: &str, request: &str) -> Result<String> {
     status!("> {method} {request}");
     call_quietly(method, request)

@@ -1,5 +1,4 @@
-//! Docker: the well-known walk-through of a pause container. A web server and an application are two containers, which
-//! share pause's namespaces.
+//! Docker: the well-known walk-through of a pause container. A web server and an application share its namespaces.
 
 use crate::busybox::{self, BUSYBOX};
 use crate::command::{self, Daemon, GRACE, read};

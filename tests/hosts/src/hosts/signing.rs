@@ -160,8 +160,7 @@ fn fails(verify: &Output, status: i32, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Calls `run` while the last byte of the registry's file of a blob is replaced by others. `blob` is a path that ends
-/// with its digest.
+/// Calls `run` while other bytes replace the last one of a blob in the registry. Its path ends with its digest.
 fn with_end(blob: &Path, end: &[u8], run: impl FnOnce() -> Result<()>) -> Result<()> {
     let digest = blob.file_name().and_then(OsStr::to_str).context("a digest")?;
     let file = format!("{STORAGE}/docker/registry/v2/blobs/sha256/{}/{digest}/data", &digest[..2]);
