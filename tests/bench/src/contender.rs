@@ -62,7 +62,7 @@ impl Contender {
     pub fn spawn(&self, role: Role) -> Result<Spawn> {
         let null = File::options().read(true).write(true).open("/dev/null")?;
         let stream = || anyhow::Ok(Stream::File(null.try_clone()?.into()));
-        let (stdin, stdout, stderr) = (stream()?, stream()?, stream()?);
+        let (stdin, stdout, stderr) = (Some(null.try_clone()?.into()), stream()?, stream()?);
         // With the same argv[0], the stacks of programs with different paths have the same size.
         Ok(Spawn { name: Some("pause"), stdin, stdout, stderr, ..Spawn::new(role).arguments(&self.arguments) })
     }
@@ -76,7 +76,7 @@ impl Contender {
 
     /// Waits until it is ready and stays asleep.
     pub fn settle(&self, child: &mut Child) -> Result<()> {
-        let pid = child.pid();
+        let pid = child.pid;
         let mut before = None;
         wait::until("it sleeps", Duration::from_millis(5), || {
             let now = Some(wake_ups(pid)?);
@@ -95,7 +95,7 @@ pub fn wait_until_ready(child: &mut Child) -> Result<()> {
     wait::until("it is ready", Duration::ZERO, || {
         let status = child.poll_status()?;
         ensure!(status.is_none(), "it ended: {}", status.unwrap_or_default());
-        is_ready(child.pid())
+        is_ready(child.pid)
     })
 }
 

@@ -89,8 +89,7 @@ fn start(contender: &Contender) -> Result<Values> {
 
 /// Polls without sleeping.
 fn wait_for_exit(child: &mut Child) -> Result<ExitStatus> {
-    wait::until("it ends", Duration::ZERO, || Ok(child.poll_status()?.is_some()))?;
-    child.poll_status()?.context("it has ended")
+    wait::until_some("it ends", Duration::ZERO, || child.poll_status())
 }
 
 fn instructions(contender: &Contender) -> Result<Values> {
@@ -123,7 +122,7 @@ fn instances(contender: &Contender) -> Result<Values> {
 
 /// Reads a field of a file in /proc/PID, in bytes.
 fn bytes(child: &Child, file: &str, field: &str) -> Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{}/{file}", child.pid()))?;
+    let text = fs::read_to_string(format!("/proc/{}/{file}", child.pid))?;
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"));
     Ok(value.with_context(|| format!("{file} has no field {field}"))?.parse::<f64>()? * 1024.0)
 }
@@ -145,7 +144,7 @@ fn charged(contender: &Contender) -> Result<Values> {
 /// CPU time per orphan, and wake-ups, if this many orphans exit before one is reaped.
 fn storm(contender: &Contender, orphans: usize) -> Result<Values> {
     let mut child = contender.start(Spawn::assisted)?;
-    let pid = child.pid();
+    let pid = child.pid;
     // The first orphan touches new pages.
     reap(contender, &mut child, 1)?;
     let costs = || anyhow::Ok([Process::new(pid)?.schedstat()?.sum_exec_runtime, wake_ups(pid)?]);
@@ -157,11 +156,11 @@ fn storm(contender: &Contender, orphans: usize) -> Result<Values> {
 
 /// Makes orphans that exit at the same time, and waits until they are reaped and the program is idle.
 fn reap(contender: &Contender, child: &mut Child, orphans: usize) -> Result<()> {
-    let family = process::children(child.pid())?;
+    let family = process::children(child.pid)?;
     child.orphan_spawner()?.make_orphans(orphans, Orphans::Dead)?;
     child.wait_until("its orphans are reaped", |child| {
         // While a child exits, the kernel's list may lack another one, so look twice.
-        let is_alone = || anyhow::Ok(process::children(child.pid())? == family);
+        let is_alone = || anyhow::Ok(process::children(child.pid)? == family);
         Ok(is_alone()? && is_alone()?)
     })?;
     contender.settle(child)
@@ -169,10 +168,10 @@ fn reap(contender: &Contender, child: &mut Child, orphans: usize) -> Result<()> 
 
 fn latency(contender: &Contender) -> Result<Values> {
     let mut child = contender.start(Spawn::assisted)?;
-    let family = process::children(child.pid())?;
+    let family = process::children(child.pid)?;
     child.orphan_spawner()?.make_orphans(50, Orphans::Alive)?;
     let mut samples = Vec::new();
-    for orphan in process::children(child.pid())?.into_iter().filter(|child| !family.contains(child)) {
+    for orphan in process::children(child.pid)?.into_iter().filter(|child| !family.contains(child)) {
         contender.settle(&mut child)?;
         let (start, orphan) = (Instant::now(), Pid::from_raw(orphan));
         kill(orphan, Signal::SIGKILL)?;
@@ -192,9 +191,9 @@ fn shutdown(contender: &Contender) -> Result<Values> {
 
 fn idle(contender: &Contender) -> Result<Values> {
     let child = contender.start(|spawn| spawn)?;
-    let before = wake_ups(child.pid())?;
+    let before = wake_ups(child.pid)?;
     sleep(Duration::from_secs(10));
-    Ok(vec![Some((wake_ups(child.pid())? - before) as f64)])
+    Ok(vec![Some((wake_ups(child.pid)? - before) as f64)])
 }
 
 fn nanoseconds(duration: Duration) -> Option<f64> {

@@ -44,7 +44,7 @@ fn stops(contender: &Contender, resume: fn(Pid) -> nix::Result<()>) -> Result<u6
 /// Starts it, stopped before its first instruction.
 fn start(contender: &Contender) -> Result<(Child, Pid)> {
     let child = Spawn { traced: true, ..contender.spawn(Role::Init)? }.spawn(&contender.program)?;
-    let pid = Pid::from_raw(child.pid());
+    let pid = Pid::from_raw(child.pid);
     wait_for_stop(pid)?;
     Ok((child, pid))
 }

@@ -205,7 +205,7 @@ fn reaps_and_ends(program: &Program, spawn: Spawn) -> Result<Output> {
     let mut child = spawn.assisted().ready(program)?;
     child.reap(20, Orphans::Mixed)?;
     child.wait_until_asleep()?;
-    child.terminate()
+    child.end_by(libc::SIGTERM)
 }
 
 pub(crate) fn prints_its_name(program: &Program, spawn: Spawn) -> Result<()> {
@@ -235,12 +235,12 @@ fn empty_argv(program: &Program, role: Role) -> Result<()> {
     // Since 5.18 the kernel has added an empty name to that. Lay out the stack as older ones do: no name, no
     // environment, and the auxiliary vector.
     let mut child = Spawn { name: None, traced: true, ..Spawn::new(role) }.spawn(program)?;
-    let pid = Pid::from_raw(child.pid());
+    let pid = Pid::from_raw(child.pid);
     waitpid(pid, None)?;
     let mut stack = vec![0; 3 * size_of::<usize>()];
     stack.extend(fs::read(format!("/proc/{pid}/auxv"))?);
     let memory = File::options().write(true).open(format!("/proc/{pid}/mem"))?;
-    memory.write_all_at(&stack, process::start_of_stack(child.pid())?)?;
+    memory.write_all_at(&stack, process::start_of_stack(child.pid)?)?;
     ptrace::detach(pid, None)?;
     child.wait_until_ready().context("argc is 0")?;
     ends_well(child, role)
@@ -263,7 +263,7 @@ fn any_stderr(program: &Program, role: Role) -> Result<()> {
     let expected = format!("{}{TERMINATED}", greeting(role));
     let check = |stderr: OwnedFd, mut reader: Box<dyn Read>, kind: &str| {
         let child = start_asleep(program, Spawn { stderr: Stream::File(stderr), ..Spawn::new(role) })?;
-        child.terminate()?.check("", "").context(kind.to_owned())?;
+        child.end_by(libc::SIGTERM)?.check("", "").context(kind.to_owned())?;
         let mut written = Vec::new();
         // A terminal ends with an error, EIO.
         let _ = reader.read_to_end(&mut written);
@@ -294,7 +294,7 @@ fn terminate_in_a_storm(program: &Program, role: Role) -> Result<()> {
     // Those that the program leaves are for the machine's first process, which may be slow.
     child.orphan_spawner()?.start_orphans(1_000, Orphans::Mixed)?;
     // Apart from the orphan spawner, the first child is an orphan.
-    child.wait_until("the storm begins", |child| Ok(process::children(child.pid())?.len() > 1))?;
+    child.wait_until("the storm begins", |child| Ok(process::children(child.pid)?.len() > 1))?;
     ends_on(child, role, libc::SIGTERM, TERMINATED)
 }
 
@@ -340,9 +340,9 @@ fn few_orphans(program: &Program, role: Role, counts: &[usize], orphans: Orphans
 fn stopped(program: &Program, role: Role) -> Result<()> {
     let mut child = Spawn::new(role).assisted().ready(program)?;
     child.signal(libc::SIGSTOP)?;
-    child.wait_until("it is stopped", |child| process::is_stopped(child.pid()))?;
+    child.wait_until("it is stopped", |child| process::is_stopped(child.pid))?;
     child.orphan_spawner()?.make_orphans(100, Orphans::Mixed)?;
-    ensure!(process::children(child.pid())?.len() > 100, "something else reaped the orphans");
+    ensure!(process::children(child.pid)?.len() > 100, "something else reaped the orphans");
     child.signal(libc::SIGCONT)?;
     child.wait_until_childless()?;
     ends_well(child, role)
@@ -350,7 +350,7 @@ fn stopped(program: &Program, role: Role) -> Result<()> {
 
 fn sleeps_through(child: &mut Child, event: impl FnOnce(&mut Child) -> Result<()>) -> Result<()> {
     // The number of times that it went to sleep, and so woke up.
-    let sleeps = |child: &Child| anyhow::Ok(process::switches(child.pid())?.0);
+    let sleeps = |child: &Child| anyhow::Ok(process::switches(child.pid)?.0);
     let before = sleeps(child)?;
     event(child)?;
     // On a busy machine it may be awake, but without a processor yet.
@@ -362,7 +362,7 @@ fn sleeps_through(child: &mut Child, event: impl FnOnce(&mut Child) -> Result<()
 
 fn stopping_child(program: &Program, role: Role) -> Result<()> {
     let mut child = start_asleep(program, Spawn::new(role).assisted())?;
-    let its_child = process::children(child.pid())?[0];
+    let its_child = process::children(child.pid)?[0];
     sleeps_through(&mut child, |child| {
         kill(Pid::from_raw(its_child), Signal::SIGSTOP)?;
         child.wait_until("its child has stopped", |_| process::is_stopped(its_child))?;
@@ -386,7 +386,7 @@ fn unblocked(program: &Program, role: Role) -> Result<()> {
     for count in 0..10 {
         let arguments = (0..count).map(|length| "x".repeat(length));
         let child = start_asleep(program, Spawn { block: true, ..Spawn::new(role).arguments(arguments) })?;
-        let blocked = process::signals(child.pid())?.blocked;
+        let blocked = process::signals(child.pid)?.blocked;
         ensure!(blocked == 0, "with {count} arguments it blocks {blocked:#x}");
         ends_well(child, role)?;
     }

@@ -38,11 +38,11 @@ impl Traced {
         let log = NamedTempFile::new()?;
         // A seccomp profile would also confine a tracer that started the program.
         let mut child = Spawn { stopped: true, ..spawn }.spawn(program)?;
-        child.wait_until("it stops", |child| process::is_stopped(child.pid()))?;
+        child.wait_until("it stops", |child| process::is_stopped(child.pid))?;
         let mut strace = Command::new(STRACE);
-        strace.arg("-qq").arg("-o").arg(log.path()).args(options).args(["-p", &child.pid().to_string()]);
+        strace.arg("-qq").arg("-o").arg(log.path()).args(options).args(["-p", &child.pid.to_string()]);
         let tracer = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        child.wait_until("strace is attached", |child| process::is_traced(child.pid()))?;
+        child.wait_until("strace is attached", |child| process::is_traced(child.pid))?;
         child.signal(libc::SIGCONT)?;
         Ok(Self { child, tracer, log })
     }
@@ -143,7 +143,7 @@ fn emulated_trace(program: &Program) -> Result<String> {
     child.signal(libc::SIGCHLD)?;
     child.wait_until("it has handled SIGCHLD", |_| Ok(reaps()? > before))?;
     child.wait_until_asleep()?;
-    let end = child.terminate()?;
+    let end = child.end_by(libc::SIGTERM)?;
     ensure!(end.status.success(), "traced by its emulator it ended with {end:?}");
     Ok(fs::read_to_string(log.path())?)
 }

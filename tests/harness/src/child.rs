@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::libc;
 use std::ffi::c_int;
 use std::fs::File;
-use std::io::Read;
+use std::io::read_to_string;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -16,14 +16,13 @@ const INTERVAL: Duration = Duration::from_millis(1);
 
 /// A running program. Dropping it kills it.
 pub struct Child {
-    pub(crate) pid: c_int,
+    /// Its number outside of its namespace.
+    pub pid: c_int,
     /// When it was started, immediately before the fork.
     pub started: Instant,
     pub(crate) is_emulated: bool,
     /// Its exit status, if it is known. A tracer may have waited for it.
     pub status: Option<ExitStatus>,
-    /// The other end of its standard input, if that is a pipe.
-    pub stdin: Option<File>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
     pub(crate) orphan_spawner: Option<OrphanSpawner>,
@@ -48,11 +47,6 @@ impl Output {
 }
 
 impl Child {
-    /// Its number outside of its namespace.
-    pub fn pid(&self) -> c_int {
-        self.pid
-    }
-
     pub fn wait_until_ready(&mut self) -> Result<()> {
         self.wait_until("its handlers are installed", |child| process::is_ready(child.pid))
     }
@@ -109,13 +103,8 @@ impl Child {
     }
 
     pub fn end(mut self) -> Result<Output> {
-        wait::until("it ends", INTERVAL, || Ok(self.poll_status()?.is_some()))?;
-        let status = self.status.context("it has ended")?;
+        let status = wait::until_some("it ends", INTERVAL, || self.poll_status())?;
         Ok(Output { status, stdout: read(self.stdout.take())?, stderr: read(self.stderr.take())? })
-    }
-
-    pub fn terminate(self) -> Result<Output> {
-        self.end_by(libc::SIGTERM)
     }
 
     pub fn poll_status(&mut self) -> Result<Option<ExitStatus>> {
@@ -148,9 +137,6 @@ impl Drop for Child {
 
 /// Reads a pipe whose writer is gone; of a full one, what was added.
 fn read(pipe: Option<OwnedFd>) -> Result<String> {
-    let mut text = String::new();
-    if let Some(pipe) = pipe {
-        File::from(pipe).read_to_string(&mut text)?;
-    }
+    let text = pipe.map_or(Ok(String::new()), |pipe| read_to_string(File::from(pipe)))?;
     Ok(text.trim_start_matches('x').into())
 }

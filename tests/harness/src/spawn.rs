@@ -9,7 +9,6 @@ use nix::sys::prctl::set_no_new_privs;
 use nix::unistd::geteuid;
 use seccompiler::BpfProgram;
 use std::ffi::{CString, OsString, c_char, c_int};
-use std::fs::File;
 use std::io::Write;
 use std::mem::take;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -50,9 +49,7 @@ pub struct Spawn {
     /// The other arguments.
     pub arguments: Vec<CString>,
     pub environment: Vec<CString>,
-    /// The working directory, to which the path of the program's file is relative. `None`: this process's.
-    pub directory: Option<CString>,
-    pub stdin: Stream,
+    pub stdin: Option<OwnedFd>,
     pub stdout: Stream,
     pub stderr: Stream,
     /// Block every signal.
@@ -133,8 +130,8 @@ impl Spawn {
             pointers.chain([null()]).collect::<Vec<_>>()
         };
 
-        let pipe = |stream: &mut Stream, is_input| StdioPipe::new(take(stream), is_input);
-        let pipes = [pipe(&mut self.stdin, true)?, pipe(&mut self.stdout, false)?, pipe(&mut self.stderr, false)?];
+        let [stdout, stderr] = [take(&mut self.stdout), take(&mut self.stderr)].map(StdioPipe::new);
+        let (stdout, stderr) = (stdout?, stderr?);
         let filter = match (&self.only, &program.profile) {
             (Some(calls), _) => Some(filter::only(&program.name, calls)?),
             (None, Some(profile)) => Some(filter::read(profile)?),
@@ -145,7 +142,7 @@ impl Spawn {
             file,
             argv: pointers(&[&words, &self.arguments]),
             envp: pointers(&[&self.environment]),
-            streams: pipes.each_ref().map(|pipe| pipe.child.as_ref().map(AsRawFd::as_raw_fd)),
+            streams: [&self.stdin, &stdout.child, &stderr.child].map(|file| file.as_ref().map(AsRawFd::as_raw_fd)),
             orphan_spawner: commands.map(OwnedFd::from),
             root: root.as_ref(),
             landlock: if self.landlock { Some(landlock::only(&program.file)?) } else { None },
@@ -168,10 +165,9 @@ impl Spawn {
         };
         ensure!(pid > 0, "clone: {}", std::io::Error::last_os_error());
         drop(new_process);
-        let [stdin, stdout, stderr] = pipes.map(|pipe| pipe.harness);
-        let (is_emulated, stdin) = (program.emulator.is_some(), stdin.map(File::from));
-        let (status, orphan_spawner) = (None, None);
-        let mut child = Child { pid, started, is_emulated, status, stdin, stdout, stderr, orphan_spawner, _root: root };
+        let (is_emulated, status, orphan_spawner) = (program.emulator.is_some(), None, None);
+        let (stdout, stderr) = (stdout.harness, stderr.harness);
+        let mut child = Child { pid, started, is_emulated, status, stdout, stderr, orphan_spawner, _root: root };
         child.orphan_spawner = socket.map(OrphanSpawner::connect).transpose()?;
         Ok(child)
     }
@@ -189,23 +185,20 @@ pub struct StdioPipe {
 }
 
 impl StdioPipe {
-    pub fn new(stream: Stream, is_input: bool) -> Result<Self> {
-        let (is_full, is_broken) = (matches!(stream, Stream::Full), matches!(stream, Stream::Broken));
-        match stream {
+    pub fn new(stream: Stream) -> Result<Self> {
+        let (read, mut write) = match stream {
             Stream::Closed => return Ok(Self { child: None, harness: None }),
             Stream::File(file) => return Ok(Self { child: Some(file), harness: None }),
-            Stream::Pipe | Stream::Full | Stream::Broken => {}
-        }
-        let (read, mut write) = std::io::pipe()?;
-        if is_full {
+            Stream::Pipe | Stream::Full | Stream::Broken => std::io::pipe()?,
+        };
+        if matches!(stream, Stream::Full) {
             fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
             while write.write(&[b'x'; 4096]).is_ok() {}
             while write.write(b"x").is_ok() {}
             fcntl(&write, FcntlArg::F_SETFL(OFlag::empty()))?;
         }
-        let (read, write) = (read.into(), write.into());
-        let (child, harness) = if is_input { (read, write) } else { (write, read) };
-        Ok(Self { child: Some(child), harness: (!is_broken).then_some(harness) })
+        let harness = (!matches!(stream, Stream::Broken)).then_some(read.into());
+        Ok(Self { child: Some(write.into()), harness })
     }
 }
 
@@ -311,7 +304,6 @@ impl NewProcess<'_> {
                 // A tracer needs SIGTRAP.
                 set_mask(if spawn.traced { !(1 << (libc::SIGTRAP - 1)) } else { u64::MAX });
             }
-            require(spawn.directory.as_ref().is_none_or(|directory| libc::chdir(directory.as_ptr()) == 0));
             if let Some(signal) = spawn.pending {
                 libc::raise(signal);
             }

@@ -2,7 +2,7 @@
 //!
 //! `PAUSE_TIME_FACTOR` multiplies every time-out and pause, for a machine that is slow or busy: `PAUSE_TIME_FACTOR=5`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -52,6 +52,16 @@ pub fn within(limit: Duration, interval: Duration, mut condition: impl FnMut() -
 pub fn until(what: &str, interval: Duration, condition: impl FnMut() -> Result<bool>) -> Result<()> {
     ensure!(within(timeout(), interval, condition)?, "{TIMED_OUT} {what}");
     Ok(())
+}
+
+/// Waits for a value. `what` is as for [`until`].
+pub fn until_some<T>(what: &str, interval: Duration, mut get: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let mut value = None;
+    until(what, interval, || {
+        value = get()?;
+        Ok(value.is_some())
+    })?;
+    value.context("it is there")
 }
 
 pub fn is_timeout(error: &anyhow::Error) -> bool {

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         }),
         case("a sleeping child of a program is gone when the program is", || {
             let child = Spawn { sleeping_children: 3, ..Spawn::new(Role::Ordinary) }.ready(&program()?)?;
-            let children = process::children(child.pid())?;
+            let children = process::children(child.pid)?;
             ensure!(children.len() == 3, "it has {} children", children.len());
             drop(child);
             let gone = || Ok(!children.iter().any(|&child| process::is_alive(child)));

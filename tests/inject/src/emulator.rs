@@ -112,16 +112,14 @@ impl Tracee for Emulator {
         let (role, blocked) = (spawn.role, if spawn.block { u64::MAX } else { 0 });
         let environment = vec![c"NAME=value".into()];
         let mut child = Spawn { emulator_options, environment, ..spawn }.spawn(program)?;
-        let mut client = None;
-        wait::until("the emulator's stub listens", Duration::from_micros(100), || {
+        let client = wait::until_some("the emulator's stub listens", Duration::from_micros(100), || {
             let status = child.poll_status()?;
             ensure!(status.is_none(), "the emulator has ended: {status:?}");
-            client = Client::connect(&socket).ok();
-            Ok(client.is_some())
+            Ok(Client::connect(&socket).ok())
         })?;
         let mut emulator = Self {
             child,
-            client: client.context("connected above")?,
+            client,
             platform,
             abi,
             role,
@@ -168,7 +166,7 @@ impl Tracee for Emulator {
 
     fn signals(&self) -> Result<Signals> {
         let caught = self.handling.handlers.keys().fold(0, |mask, &signal| mask | bit(signal as i32));
-        let pending = process::signals(self.child.pid())?.pending;
+        let pending = process::signals(self.child.pid)?.pending;
         Ok(Signals { caught, blocked: self.handling.blocked, pending })
     }
 
@@ -177,7 +175,7 @@ impl Tracee for Emulator {
     }
 
     fn send(&mut self, signal: Signal) -> Result<()> {
-        scenario::send(self.child.pid(), signal)?;
+        scenario::send(self.child.pid, signal)?;
         self.sent = Some(signal);
         if self.state == Step::Asleep && self.is_delivered_now(signal) {
             let packet = self.client.receive()?;
@@ -270,7 +268,7 @@ impl Emulator {
     }
 
     fn wait(&mut self) -> Result<Step> {
-        let (client, pid) = (&mut self.client, self.child.pid());
+        let (client, pid) = (&mut self.client, self.child.pid);
         let mut packet = None;
         wait::until("it stops or sleeps", Duration::ZERO, || {
             packet = client.poll()?;

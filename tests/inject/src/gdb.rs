@@ -49,12 +49,7 @@ impl Client {
     }
 
     pub fn receive(&mut self) -> Result<String> {
-        let mut reply = None;
-        wait::until("the stub replies", Duration::ZERO, || {
-            reply = self.poll()?;
-            Ok(reply.is_some())
-        })?;
-        reply.context("received above")
+        wait::until_some("the stub replies", Duration::ZERO, || self.poll())
     }
 
     /// Receives and acknowledges a packet if one comes within a millisecond.

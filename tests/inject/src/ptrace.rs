@@ -36,7 +36,7 @@ pub struct Ptrace {
 impl Tracee for Ptrace {
     fn start(program: &Program, spawn: Spawn) -> Result<Self> {
         let child = Spawn { traced: true, ..spawn }.spawn(program)?;
-        let pid = Pid::from_raw(child.pid());
+        let pid = Pid::from_raw(child.pid);
         let status = waitpid(pid, None)?;
         ensure!(matches!(status, WaitStatus::Stopped(_, Signal::SIGTRAP)), "it can't be started: {status:?}");
         let registers = ptrace::getregs(pid)?;
@@ -108,14 +108,13 @@ impl Ptrace {
     /// Waits until it has stopped or ended, or sleeps: [`WaitStatus::StillAlive`].
     fn wait_for_stop_or_sleep(&self) -> Result<WaitStatus> {
         let poll = || waitpid(self.pid, Some(WaitPidFlag::WNOHANG));
-        let mut status = WaitStatus::StillAlive;
-        wait::until("it stops or sleeps", Duration::ZERO, || {
+        wait::until_some("it stops or sleeps", Duration::ZERO, || {
             // Most calls return at once. Whether it sleeps takes longer to find out, and it may stop before that.
-            status = poll()?;
-            let is_asleep = status == WaitStatus::StillAlive && process::is_asleep(self.pid.as_raw())?;
-            status = if is_asleep { poll()? } else { status };
-            Ok(is_asleep || status != WaitStatus::StillAlive)
-        })?;
-        Ok(status)
+            match poll()? {
+                WaitStatus::StillAlive if process::is_asleep(self.pid.as_raw())? => Ok(Some(poll()?)),
+                WaitStatus::StillAlive => Ok(None),
+                status => Ok(Some(status)),
+            }
+        })
     }
 }

@@ -58,7 +58,7 @@ pub struct Pipes {
 
 impl Pipes {
     pub fn new() -> Result<Self> {
-        Ok(Self { full: StdioPipe::new(Stream::Full, false)?, broken: StdioPipe::new(Stream::Broken, false)? })
+        Ok(Self { full: StdioPipe::new(Stream::Full)?, broken: StdioPipe::new(Stream::Broken)? })
     }
 
     /// Returns how to start the program in a scenario, with this many children that can die.

@@ -207,9 +207,9 @@ fn check(mut child: Child, scenario: &Scenario, mut sent: Vec<Sent>) -> Result<(
     let sleeps = fatal.is_empty() && !sent.iter().filter(ending).any(|sent| sent.handled);
     if sleeps {
         child.wait_until_asleep()?;
-        let zombies = process::zombies(child.pid())?;
+        let zombies = process::zombies(child.pid)?;
         ensure!(zombies == 0, "it sleeps, and there are {zombies} zombies");
-        scenario::send(child.pid(), SIGTERM)?;
+        scenario::send(child.pid, SIGTERM)?;
         sent.push(Sent { signal: SIGTERM, handled: true, together: false });
     }
     let output = child.end()?;

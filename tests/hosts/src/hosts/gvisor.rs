@@ -85,8 +85,8 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     fixture.check(&INTERRUPT, pod.ends_with(Signal::SIGINT, 0));
     pod.remove()?;
 
-    let no_reader = StdioPipe::new(Stream::Broken, false)?;
-    let full = StdioPipe::new(Stream::Full, false)?;
+    let no_reader = StdioPipe::new(Stream::Broken)?;
+    let full = StdioPipe::new(Stream::Full)?;
     for (check, page, id, stderr, signal, expected) in [
         (&UNPROTECTED, &page, PAUSE, None, Signal::SIGHUP, 128 + 1),
         (&NO_READER, &page, PAUSE, no_reader.child, Signal::SIGTERM, 0),
