@@ -95,12 +95,16 @@ pub fn build_by(
 
 /// Builds the program for one platform and writes it to `target/programs`. Returns its path.
 pub fn program(shell: &Shell, platform: &'static Platform) -> Result<PathBuf> {
-    let binary = build(shell, &[platform])?.remove(0);
+    Ok(write(shell, &build(shell, &[platform])?)?.remove(0))
+}
+
+/// Writes programs to `target/programs`. Returns their paths.
+pub fn write(shell: &Shell, binaries: &[Binary]) -> Result<Vec<PathBuf>> {
     let path = shell.current_dir().join("target/programs");
     let mut staged = Staged::new(&path)?;
-    staged.file(binary.file_name(), &*binary.content, 0o755);
+    binaries.iter().for_each(|binary| staged.file(binary.file_name(), &*binary.content, 0o755));
     staged.commit()?;
-    Ok(path.join(binary.file_name()))
+    Ok(binaries.iter().map(|binary| path.join(binary.file_name())).collect())
 }
 
 /// Cuts off the zeros that lld leaves after the last byte that is loaded, for a section table. Fails if there is more.

@@ -30,9 +30,7 @@ fn hold() -> MutexGuard<'static, Vec<PathBuf>> {
 /// Cleans up before a signal ends the process. Blocks other threads that write from then on.
 pub fn cleanup() {
     let unfinished = hold();
-    for directory in unfinished.iter() {
-        let _ = fs::remove_dir_all(directory);
-    }
+    unfinished.iter().for_each(|directory| drop(fs::remove_dir_all(directory)));
     std::mem::forget(unfinished);
 }
 

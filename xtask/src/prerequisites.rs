@@ -1,7 +1,7 @@
 //! Programs and permissions that a command needs. A missing one is installed or stops the command, before any work.
 
 use crate::{messages, status};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use xshell::{Shell, cmd};
@@ -51,9 +51,7 @@ impl Prerequisites {
         if !exists("apt-get") {
             bail!("`{command}` needs programs that have other names outside of Debian, whose packages are\n  {list}");
         }
-        if !is_root() {
-            bail!("`{command}` needs {}; run\n  sudo apt-get install --yes {list}", self.purposes());
-        }
+        ensure!(is_root(), "`{command}` needs {}; run\n  sudo apt-get install --yes {list}", self.purposes());
         status!("installing {list}");
         install(shell, &list).with_context(|| format!("can't install {}", self.purposes()))?;
         for (name, (why, files)) in packages {

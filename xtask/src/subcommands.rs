@@ -1,7 +1,7 @@
 //! The subcommands in separate crates, which are compiled when they are run.
 
 use crate::command::{self, UsageError, cargo_for};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser};
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -52,9 +52,8 @@ impl Subcommand {
     /// Replaces this process by the subcommand, which then gets its signals. On Windows, runs it.
     pub fn take_over(&self, shell: &Shell, arguments: impl IntoIterator<Item = OsString>) -> Result<()> {
         let name = self.name;
-        if self.only_linux && !cfg!(target_os = "linux") {
-            bail!(UsageError(format!("`cargo xtask {name}` needs Linux; `cargo xtask image` doesn't")));
-        }
+        let error = || UsageError(format!("`cargo xtask {name}` needs Linux; `cargo xtask image` doesn't"));
+        ensure!(cfg!(target_os = "linux") || !self.only_linux, error());
         let mut command = cargo_for("run", self.package, &shell.current_dir());
         command.args(["--bin", name, "--"]).args(arguments);
         #[cfg(unix)]

@@ -202,8 +202,7 @@ fn run_tests(shell: &Shell, order: &Order, filter: Option<&str>) -> Result<()> {
     });
     let mut tests = Command::new(executable.context("cargo doesn't report the tests' executable")?);
     tests.current_dir(shell.current_dir()).env(Order::VARIABLE, serde_json::to_string(order)?);
-    let status = tests.args(filter).status().context("can't start the tests")?;
-    match status.code() {
+    match tests.args(filter).status().context("can't start the tests")?.code() {
         Some(0) => Ok(()),
         // They have printed that the filter matches no case.
         Some(2) => bail!(ChildExit(2)),

@@ -105,9 +105,7 @@ fn memory(contender: &Contender) -> Result<Values> {
 fn memory_after_orphans(contender: &Contender) -> Result<Values> {
     let mut child = contender.start(Spawn::assisted)?;
     // Not all at once: by default, Linux has 32,768 process IDs.
-    for _ in 0..20 {
-        reap(contender, &mut child, 1_000)?;
-    }
+    (0..20).try_for_each(|_| reap(contender, &mut child, 1_000))?;
     Ok(vec![Some(bytes(&child, "smaps_rollup", "Rss:")?)])
 }
 

@@ -2,7 +2,7 @@
 
 use crate::faults::{self, survives, survives_once, without_handler};
 use crate::{Case, Skip};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use contract::{INTERRUPT, TERMINATED, VERSION, WARNING};
 use harness::{Child, Orphans, Output, Privileges, Program, Role, Spawn, Stream, c_strings, process, wait};
 use nix::fcntl::OFlag;
@@ -84,9 +84,9 @@ pub static CASES: &[Case] = &[
     case(ORDINARY, "dies from every other signal that kills by default", fatal_signals),
     // Children
     // Twice each: the handler has to return to where it was called.
-    case(BOTH, "reaps a single orphan", |p, r| few_orphans(p, r, &[1, 1, 2, 2], Orphans::Mixed)),
-    case(BOTH, "reaps orphans with sessions of their own", |p, r| few_orphans(p, r, &[20], Orphans::Detached)),
-    case(BOTH, "reaps a storm of 10,000 orphans", storm),
+    case(BOTH, "reaps a single orphan", |p, r| reaps(p, r, &[1, 1, 2, 2], Orphans::Mixed)),
+    case(BOTH, "reaps orphans with sessions of their own", |p, r| reaps(p, r, &[20], Orphans::Detached)),
+    case(BOTH, "reaps a storm of 10,000 orphans", |p, r| reaps(p, r, &[10_000], Orphans::Mixed)),
     case(BOTH, "reaps orphans that died while it was stopped", stopped),
     case(BOTH, "is not woken by a child that merely stops", stopping_child).native(STOPPING),
     case(BOTH, "sleeps and never wakes up while nothing happens", idle),
@@ -119,7 +119,7 @@ pub static CASES: &[Case] = &[
     case(BOTH, "reaps and exits with 0 as any user", any_user),
     case(BOTH, "reaps and exits with 0 on a read-only root that holds nothing else, no /proc and no /dev",
          |p, r| lives_without(p, r, Privileges { bare_root: true, ..NONE })),
-    case(BOTH, "reaps and exits with 0 without all of these at once", no_privileges),
+    case(BOTH, "reaps and exits with 0 without all of these at once", |p, r| lives_without(p, r, ALL)),
     case(BOTH, "reaps and exits with 0 if any system call that is not documented kills it",
          documented_calls_only).ours(),
     case(BOTH, "reaps and exits with 0 if Landlock denies it all but its own file, and any system call that is not \
@@ -282,12 +282,6 @@ fn any_stderr(program: &Program, role: Role) -> Result<()> {
     check(program_end.into(), Box::new(terminal), "terminal")
 }
 
-fn storm(program: &Program, role: Role) -> Result<()> {
-    let mut child = Spawn::new(role).assisted().ready(program)?;
-    child.reap(10_000, Orphans::Mixed)?;
-    ends_well(child, role)
-}
-
 fn terminate_in_a_storm(program: &Program, role: Role) -> Result<()> {
     let mut child = start_asleep(program, Spawn::new(role).assisted())?;
     child.orphan_spawner()?.make_orphans(100, Orphans::Mixed)?;
@@ -331,7 +325,7 @@ fn fatal_signals(program: &Program, role: Role) -> Result<()> {
     Ok(())
 }
 
-fn few_orphans(program: &Program, role: Role, counts: &[usize], orphans: Orphans) -> Result<()> {
+fn reaps(program: &Program, role: Role, counts: &[usize], orphans: Orphans) -> Result<()> {
     let mut child = start_asleep(program, Spawn::new(role).assisted())?;
     counts.iter().try_for_each(|&count| child.reap(count, orphans))?;
     ends_well(child, role)
@@ -417,12 +411,12 @@ fn no_files(program: &Program, role: Role) -> Result<()> {
     Ok(())
 }
 
+const ALL: Privileges =
+    Privileges { user: Some(USER), no_capabilities: true, bare_root: true, no_new_privileges: true };
 const NONE: Privileges = Privileges { user: None, no_capabilities: false, bare_root: false, no_new_privileges: false };
 
 fn lives_without(program: &Program, role: Role, privileges: Privileges) -> Result<()> {
-    if !geteuid().is_root() {
-        bail!(Skip("it takes root to take privileges away"));
-    }
+    ensure!(geteuid().is_root(), Skip("it takes root to take privileges away"));
     lives(program, Spawn { privileges, ..Spawn::new(role) })
 }
 
@@ -438,11 +432,6 @@ fn any_user(program: &Program, role: Role) -> Result<()> {
     Ok(())
 }
 
-fn no_privileges(program: &Program, role: Role) -> Result<()> {
-    let all = Privileges { user: Some(USER), no_capabilities: true, bare_root: true, no_new_privileges: true };
-    lives_without(program, role, all)
-}
-
 fn documented_calls_only(program: &Program, role: Role) -> Result<()> {
     let program = without_emulator(program)?;
     let calls: Vec<_> = faults::documented(&program)?.all().collect();
@@ -454,9 +443,7 @@ fn documented_calls_only(program: &Program, role: Role) -> Result<()> {
 }
 
 fn no_files_by_landlock(program: &Program, role: Role) -> Result<()> {
-    if !harness::has_landlock() {
-        bail!(Skip("this kernel has no Landlock"));
-    }
+    ensure!(harness::has_landlock(), Skip("this kernel has no Landlock"));
     let program = without_emulator(program)?;
     // Negative control: Landlock denies.
     let other = Spawn { landlock: true, wrapper: vec!["/usr/bin/env".into()], ..Spawn::new(role) };
@@ -471,8 +458,7 @@ fn without_emulator(program: &Program) -> Result<Program> {
     // The allow-list is stricter than any profile.
     let bare = Program { emulator: None, profile: None, ..program.clone() };
     let may_run = program.name == "linux/386" && cfg!(target_arch = "x86_64");
-    if program.emulator.is_some() && !(may_run && Command::new(&bare.file).arg("-v").output().is_ok()) {
-        bail!(Skip("this machine runs it only in an emulator, whose calls would have to be allowed"));
-    }
+    let runs_here = program.emulator.is_none() || may_run && Command::new(&bare.file).arg("-v").output().is_ok();
+    ensure!(runs_here, Skip("this machine runs it only in an emulator, whose calls would have to be allowed"));
     Ok(bare)
 }

@@ -1,7 +1,7 @@
 //! System calls that strace(1) makes fail.
 
 use crate::Skip;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use contract::SystemCalls;
 use harness::{Child, Output, Program, Role, Spawn, Stream, process};
 use nix::libc;
@@ -32,9 +32,7 @@ struct Traced {
 
 impl Traced {
     fn start(program: &Program, spawn: Spawn, options: &[&str]) -> Result<Self> {
-        if !Path::new(STRACE).exists() {
-            bail!(Skip("strace is not installed; `cargo xtask test` installs it"));
-        }
+        ensure!(Path::new(STRACE).exists(), Skip("strace is not installed; `cargo xtask test` installs it"));
         let log = NamedTempFile::new()?;
         // A seccomp profile would also confine a tracer that started the program.
         let mut child = Spawn { stopped: true, ..spawn }.spawn(program)?;

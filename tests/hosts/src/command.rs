@@ -59,8 +59,7 @@ impl Daemon {
     }
 
     pub fn wait_until_up(&self, is_up: impl Fn() -> bool) -> Result<()> {
-        let is_up = becomes_so(|| Ok(is_up()))?;
-        ensure!(is_up, "{} does not start: {}", self.name, self.log()?);
+        ensure!(becomes_so(|| Ok(is_up()))?, "{} does not start: {}", self.name, self.log()?);
         Ok(())
     }
 

@@ -90,10 +90,7 @@ fn wrapper(variations: &[&Variation], directory: &Path) -> Vec<OsString> {
 }
 
 fn is_effective(variation: &Variation, directory: &Path) -> bool {
-    let probe = |wrapper: &[OsString]| {
-        let mut command = Command::new("env");
-        output(command.args(wrapper).args(["sh", "-c", variation.2])).ok()
-    };
+    let probe = |wrapper: &[_]| output(Command::new("env").args(wrapper).args(["sh", "-c", variation.2])).ok();
     let inside = probe(&wrapper(&[variation], directory));
     inside.is_some() && inside != probe(&[])
 }

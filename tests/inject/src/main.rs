@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use xshell::Shell;
 use xtask::golden::Golden;
-use xtask::output::Staged;
 use xtask::platform::{self, PLATFORMS, Platform, QEMU_USER, Selection};
 use xtask::prerequisites::Prerequisites;
 use xtask::table::Table;
@@ -102,17 +101,9 @@ fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<(&'static
     for platform in platforms.iter().filter(|platform| !is_traced(platform)) {
         prerequisites.file(&platform.emulator(), QEMU_USER, "stop programs for other platforms");
     }
-    let binaries = build::build_with(shell, platforms, None, prerequisites)?;
-    let path = shell.current_dir().join("target/inject");
-    let mut staged = Staged::new(&path)?;
-    let mut programs = Vec::new();
-    for binary in binaries {
-        let name = binary.file_name();
-        programs.push((binary.platform, Program::new(binary.platform.name, path.join(&name))));
-        staged.file(name, binary.content, 0o755);
-    }
-    staged.commit()?;
-    Ok(programs)
+    let files = build::write(shell, &build::build_with(shell, platforms, None, prerequisites)?)?;
+    let programs = platforms.iter().zip(files);
+    Ok(programs.map(|(platform, file)| (*platform, Program::new(platform.name, file))).collect())
 }
 
 fn inject(platform: &Platform, program: &Program, depth: Depth) -> Result<(Vec<String>, Vec<String>)> {

@@ -31,9 +31,7 @@ pub fn all(shell: &Shell, kernels: &[&'static Kernel]) -> BTreeMap<&'static str,
             Err(error) => missing.entry(format!("{error:#}")).or_default().push(kernel.name),
         }
     }
-    for (reason, kernels) in missing {
-        status!("can't get {}: {reason}", kernels.join(", "));
-    }
+    missing.iter().for_each(|(reason, kernels)| status!("can't get {}: {reason}", kernels.join(", ")));
     fetched
 }
 

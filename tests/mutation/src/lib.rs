@@ -135,8 +135,7 @@ pub fn build_edited(
             symlink(toolchains, link)?;
         }
         let _directory = shell.push_dir(&copy);
-        let program = build::program(shell, platform)?;
-        fs::rename(program, &binary)?;
+        fs::rename(build::program(shell, platform)?, &binary)?;
         return Ok(Ok(binary));
     }
     let manifest = copy.join("Cargo.toml");

@@ -61,8 +61,7 @@ pub fn run(shell: &Shell, filter: &str, bless: bool) -> Result<()> {
     ensure!(!mutants.is_empty(), UsageError(format!("no mutant's name contains {filter:?}")));
 
     let equivalent: Vec<_> = Table::read(&shell.current_dir().join(EQUIVALENT))?.rows;
-    let program = fs::read(program)?;
-    let outcomes = outcomes(shell, &program, &mutants, &equivalent)?;
+    let outcomes = outcomes(shell, &fs::read(program)?, &mutants, &equivalent)?;
     let golden = Golden::read(&shell.current_dir(), GOLDEN, "cargo xtask mutation --systematic")?;
     let mut table = Table::new(golden.table.headings.clone());
     let count = |kind: &str, outcome| {

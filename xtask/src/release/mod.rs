@@ -57,9 +57,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     stage(&files, &mut staged);
     staged.commit()?;
     outln!("dist/release has {} files, and this image:", files.len());
-    for reference in contents.references() {
-        outln!("  {reference}@sha256:{digest}");
-    }
+    contents.references().iter().for_each(|reference| outln!("  {reference}@sha256:{digest}"));
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::busybox::BUSYBOX;
 use crate::command;
 use crate::host::{Check, DEAFNESS, Fixture, ZOMBIES, broken_by, check};
 use crate::images::REFERENCE;
-use crate::pause;
+use crate::pause::{self, Pod, Visible};
 use anyhow::{Context, Result, bail, ensure};
 use harness::process;
 use nix::sys::signal::{Signal, kill};
@@ -100,9 +100,7 @@ fn check_orphans(cluster: &Cluster, fixture: &mut Fixture, name: &str, mut field
     let adopted = command::becomes_so(|| Ok(process::children(pid)?.len() == ORPHANS))?;
     let orphans = process::children(pid)?;
     ensure!(adopted, "it has {} children instead of {ORPHANS}", orphans.len());
-    for orphan in orphans {
-        kill(Pid::from_raw(orphan), Signal::SIGKILL)?;
-    }
+    Visible(pid).kill(&orphans)?;
     command::within(REAPING, || Ok(process::children(pid)?.is_empty()))?;
     let (rest, zombies) = (process::children(pid)?.len(), process::zombies(pid)?);
     fixture.check(&REAPS, (rest == 0).then_some(()).context(format!("{rest} remain, {zombies} of them zombies")));

@@ -61,8 +61,7 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
 
     let mut pod = Sandbox::start(shell, &page, PAUSE, None)?;
     fixture.check(&INSTALLS, failed.and_then(|()| page.apply(shell, CHECK)).map(drop));
-    let locked = pod.check_locked();
-    fixture.check(&LOCKED, locked.and(missed));
+    fixture.check(&LOCKED, pod.check_locked().and(missed));
     let [orphans @ .., _] = MAKE_ORPHANS;
     let orphans = || pod.exec(OTHER, &[orphans.as_slice(), &[&ORPHANS.to_string()]].concat());
     pause::check_reaping(fixture, &pod, ORPHANS, orphans)?;
