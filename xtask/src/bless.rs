@@ -11,7 +11,6 @@ pub struct Arguments {
     /// Directory with upstream's program, as upstream-glibc and upstream-musl, to measure next to this one
     #[arg(long, value_name = "DIR")]
     upstream: PathBuf,
-
     /// Directory with kube-apiserver, kube-controller-manager, kube-scheduler and kubelet
     #[arg(long, value_name = "DIR")]
     kubernetes: PathBuf,

@@ -19,28 +19,22 @@ use xshell::{Shell, cmd};
 pub struct Arguments {
     #[command(flatten)]
     selection: Selection,
-
     /// Test another pause program, for this machine, and only what upstream promises
     #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = existing_file)]
     against: Option<PathBuf>,
-
     /// Write the sizes and digests of the binaries and of the image to the golden files
     #[arg(long, conflicts_with_all = ["against", "filter"])]
     bless: bool,
-
     /// With --against: test everything that this program promises
     #[arg(long, requires = "against")]
     strict: bool,
-
     /// Run this machine's program under the seccomp profile that ships, which then kills at any other system call
     #[arg(long, conflicts_with_all = ["platforms", "against", "bless"])]
     seccomp: bool,
-
     /// Use the emulators of this Debian release (such as trixie or sid), unpacked once in target/emulators [default: the
     /// installed ones]
     #[arg(long, value_name = "NAME", value_parser = debian::parse_release, conflicts_with_all = ["against", "seccomp"])]
     debian: Option<String>,
-
     /// Only cases whose names contain this
     filter: Option<String>,
 }

@@ -32,21 +32,16 @@ use xshell::{Shell, cmd};
 pub struct Arguments {
     /// A file, a directory, or docker://REGISTRY/NAME[:TAG|@DIGEST] [default: dist/pause.oci]
     image: Option<PathBuf>,
-
     #[command(flatten)]
     selection: Selection,
-
     #[command(flatten)]
     contents: Contents,
-
     /// Build with this toolchain only [default: the active one, if it has `core` or its source]
     #[arg(long, value_name = "WHICH")]
     toolchain: Option<Compiler>,
-
     /// Talk HTTP to the registry
     #[arg(long)]
     plain_http: bool,
-
     /// Give up copying from the registry after this time
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u64,

@@ -25,12 +25,66 @@ const ARCHIVE: &str = "pause.oci.tar";
 type Case = (&'static str, fn(&Layout, &[Program]) -> Result<()>);
 
 const CASES: [Case; 6] = [
-    ("every digest and size is right, and every file is referred to", is_complete),
-    ("the archive has an entry for each directory before the files in it", lists_directories),
-    ("the config's diff_id is the digest of the uncompressed layer", has_right_diff_ids),
-    ("the layer's file is the program under test", holds_the_program),
-    ("manifest, config and layer are within the budget of a pull", is_within_budget),
-    ("the crate oci-spec 0.7.1 reads the config", is_read_by_oci_spec),
+    ("every digest and size is right, and every file is referred to", |layout, _| {
+        let descriptors = layout.named.iter().chain(layout.images.iter().flat_map(|image| &image.parts));
+        let mut known = BTreeSet::from(["oci-layout", "index.json", "manifest.json"].map(String::from));
+        for descriptor in descriptors {
+            let path = path_of(descriptor)?;
+            let blob = layout.file(&path)?;
+            ensure!(descriptor["digest"] == digest(blob), "{descriptor} is {}", digest(blob));
+            ensure!(descriptor["size"] == blob.len(), "{descriptor} has {} bytes", blob.len());
+            known.insert(path);
+        }
+        let files = layout.entries.iter().map(|entry| entry.path.clone());
+        let files = BTreeSet::from_iter(files.filter(|path| !path.ends_with('/')));
+        ensure!(files == known, "{:?}", files.symmetric_difference(&known));
+        Ok(())
+    }),
+    // Without these, skopeo can unpack the archive only as root.
+    ("the archive has an entry for each directory before the files in it", |layout, _| {
+        let mut seen = BTreeSet::new();
+        for Entry { path, .. } in &layout.entries {
+            let parent = path.trim_end_matches('/').rfind('/').map(|end| &path[..=end]);
+            ensure!(parent.is_none_or(|parent| seen.contains(parent)), "the directory of {path} has no entry");
+            ensure!(seen.insert(path.as_str()), "{path} is there twice");
+        }
+        Ok(())
+    }),
+    ("the config's diff_id is the digest of the uncompressed layer", |layout, _| {
+        for Image { platform, config, layer, .. } in &layout.images {
+            let diff_ids = &config["rootfs"]["diff_ids"];
+            ensure!(*diff_ids == Value::from(vec![digest(layer)]), "{platform}: {diff_ids}");
+        }
+        Ok(())
+    }),
+    ("the layer's file is the program under test", |layout, programs| {
+        let platforms = layout.images.iter().map(|image| &image.platform);
+        ensure!(platforms.eq(programs.iter().map(|program| &program.name)), "it has images for other platforms");
+        for (image, program) in layout.images.iter().zip(programs) {
+            let entries = entries(&image.layer)?;
+            let file = entries.iter().find(|entry| entry.path == "pause").context("there is no pause")?;
+            ensure!(file.content == fs::read(&program.file)?, "{} has another program", program.name);
+        }
+        Ok(())
+    }),
+    ("manifest, config and layer are within the budget of a pull", |layout, _| {
+        for Image { platform, parts, .. } in &layout.images {
+            let sum: u64 = parts.iter().filter_map(|part| part["size"].as_u64()).sum();
+            ensure!(sum <= PULL_BUDGET, "{platform} is {sum} bytes, over {PULL_BUDGET}");
+        }
+        Ok(())
+    }),
+    // This version refuses a config without history.
+    ("the crate oci-spec 0.7.1 reads the config", |layout, _| {
+        for image in &layout.images {
+            let mut config = image.config.clone();
+            let read = |config: &Value| ImageConfiguration::deserialize(config);
+            ensure!(read(&config)?.history().len() == 1, "it reads {config}");
+            config.as_object_mut().context("a config is an object")?.remove("history");
+            ensure!(read(&config).is_err(), "it needs no history");
+        }
+        Ok(())
+    }),
 ];
 
 pub fn trials(directory: &Path, programs: &[Program], bless: bool) -> Vec<Trial> {
@@ -223,72 +277,6 @@ fn path_of(descriptor: &Value) -> Result<String> {
 
 fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", sha256(bytes))
-}
-
-fn is_complete(layout: &Layout, _: &[Program]) -> Result<()> {
-    let descriptors = layout.named.iter().chain(layout.images.iter().flat_map(|image| &image.parts));
-    let mut known = BTreeSet::from(["oci-layout", "index.json", "manifest.json"].map(String::from));
-    for descriptor in descriptors {
-        let path = path_of(descriptor)?;
-        let blob = layout.file(&path)?;
-        ensure!(descriptor["digest"] == digest(blob), "{descriptor} is {}", digest(blob));
-        ensure!(descriptor["size"] == blob.len(), "{descriptor} has {} bytes", blob.len());
-        known.insert(path);
-    }
-    let files = layout.entries.iter().map(|entry| entry.path.clone());
-    let files = BTreeSet::from_iter(files.filter(|path| !path.ends_with('/')));
-    ensure!(files == known, "{:?}", files.symmetric_difference(&known));
-    Ok(())
-}
-
-/// Without these, skopeo can unpack the archive only as root.
-fn lists_directories(layout: &Layout, _: &[Program]) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    for Entry { path, .. } in &layout.entries {
-        let parent = path.trim_end_matches('/').rfind('/').map(|end| &path[..=end]);
-        ensure!(parent.is_none_or(|parent| seen.contains(parent)), "the directory of {path} has no entry");
-        ensure!(seen.insert(path.as_str()), "{path} is there twice");
-    }
-    Ok(())
-}
-
-fn has_right_diff_ids(layout: &Layout, _: &[Program]) -> Result<()> {
-    for Image { platform, config, layer, .. } in &layout.images {
-        let diff_ids = &config["rootfs"]["diff_ids"];
-        ensure!(*diff_ids == Value::from(vec![digest(layer)]), "{platform}: {diff_ids}");
-    }
-    Ok(())
-}
-
-fn holds_the_program(layout: &Layout, programs: &[Program]) -> Result<()> {
-    let platforms = layout.images.iter().map(|image| &image.platform);
-    ensure!(platforms.eq(programs.iter().map(|program| &program.name)), "it has images for other platforms");
-    for (image, program) in layout.images.iter().zip(programs) {
-        let entries = entries(&image.layer)?;
-        let file = entries.iter().find(|entry| entry.path == "pause").context("there is no pause")?;
-        ensure!(file.content == fs::read(&program.file)?, "{} has another program", program.name);
-    }
-    Ok(())
-}
-
-fn is_within_budget(layout: &Layout, _: &[Program]) -> Result<()> {
-    for Image { platform, parts, .. } in &layout.images {
-        let sum: u64 = parts.iter().filter_map(|part| part["size"].as_u64()).sum();
-        ensure!(sum <= PULL_BUDGET, "{platform} is {sum} bytes, over {PULL_BUDGET}");
-    }
-    Ok(())
-}
-
-/// This version refuses a config without history.
-fn is_read_by_oci_spec(layout: &Layout, _: &[Program]) -> Result<()> {
-    for image in &layout.images {
-        let mut config = image.config.clone();
-        let read = |config: &Value| ImageConfiguration::deserialize(config);
-        ensure!(read(&config)?.history().len() == 1, "it reads {config}");
-        config.as_object_mut().context("a config is an object")?.remove("history");
-        ensure!(read(&config).is_err(), "it needs no history");
-    }
-    Ok(())
 }
 
 fn is_the_archive(image: &Path) -> Result<()> {

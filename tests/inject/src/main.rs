@@ -17,19 +17,15 @@ use xtask::{build, command, outln, subcommands, test};
 struct Arguments {
     #[command(flatten)]
     selection: Selection,
-
     /// Send single signals, and a second one only to handlers that interrupt the sleep
     #[arg(long)]
     singles: bool,
-
     /// Also send pairs to programs in an emulator, the first signal before each system call; slow
     #[arg(long, conflicts_with = "singles")]
     pairs: bool,
-
     /// Test this program for this machine instead
     #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = test::existing_file)]
     against: Option<PathBuf>,
-
     /// Write the counts to the golden file
     #[arg(long, conflicts_with_all = ["singles", "against"])]
     bless: bool,

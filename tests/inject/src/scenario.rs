@@ -46,9 +46,6 @@ pub struct Scenario {
     pub blocked: bool,
 }
 
-pub const INIT: Scenario = Scenario { role: Role::Init, stderr: Stderr::Open, blocked: false };
-pub const ORDINARY: Scenario = Scenario { role: Role::Ordinary, ..INIT };
-
 /// The pipes that are the stderr of many programs. They are made before any program is started: until exec, a new
 /// process has copies of all files, and a copy of the reading end would be a reader.
 pub struct Pipes {

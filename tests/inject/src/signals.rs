@@ -4,7 +4,7 @@
 //! to sleep, asleep, or on the way through the handler that a signal then calls and back. A pair is two such places,
 //! the second on the way from the first.
 
-use crate::scenario::{self, INIT, ORDINARY, Pipes, SIGNALS, message};
+use crate::scenario::{self, Pipes, SIGNALS, message};
 use crate::{INSTRUCTIONS, Scenario, Stderr, Step, Tracee};
 use anyhow::{Result, bail, ensure};
 use contract::WARNING;
@@ -14,16 +14,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use xtask::parallel;
 
-static SCENARIOS: [Scenario; 8] = [
-    INIT,
-    Scenario { stderr: Stderr::Full, ..INIT },
-    Scenario { stderr: Stderr::Broken, ..INIT },
-    Scenario { blocked: true, ..INIT },
-    ORDINARY,
-    Scenario { stderr: Stderr::Full, ..ORDINARY },
-    Scenario { stderr: Stderr::Broken, ..ORDINARY },
-    Scenario { blocked: true, ..ORDINARY },
-];
+fn scenarios() -> impl Iterator<Item = Scenario> {
+    let variants = |role| {
+        let usual = Scenario { role, stderr: Stderr::Open, blocked: false };
+        let [full, broken] = [Stderr::Full, Stderr::Broken].map(|stderr| Scenario { stderr, ..usual });
+        [usual, full, broken, Scenario { blocked: true, ..usual }]
+    };
+    [Role::Init, Role::Ordinary].into_iter().flat_map(variants)
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
@@ -53,9 +51,9 @@ pub fn explore<T: Tracee>(program: &Program, depth: Depth, enough: usize) -> Res
     let pipes = &Pipes::new()?;
     let mut tally = Tally::default();
     let mut points = Vec::new();
-    for scenario in &SCENARIOS {
+    for scenario in scenarios() {
         // With a child, which wait4 returns, the way can be another.
-        let count = |children| count_points::<T>(program, scenario, pipes, children);
+        let count = |children| count_points::<T>(program, &scenario, pipes, children);
         match count(0).and_then(|without| Ok(without.max(count(1)?))) {
             Ok(count) => {
                 let point = |steps| InjectionPoint { program, scenario, pipes, steps, is_last: steps + 1 == count };
@@ -102,7 +100,7 @@ enum Progress {
 
 struct InjectionPoint<'a> {
     program: &'a Program,
-    scenario: &'a Scenario,
+    scenario: Scenario,
     pipes: &'a Pipes,
     /// Instructions before it.
     steps: usize,
@@ -155,7 +153,7 @@ impl InjectionPoint<'_> {
     /// Runs the program once, with each signal this many steps after the previous one.
     fn run<T: Tracee>(&self, signals: &[(usize, Signal)]) -> Result<Progress> {
         let children = signals.iter().filter(|(_, signal)| *signal == SIGCHLD).count();
-        let mut tracee = T::start(self.program, self.pipes.spawn(self.scenario, children)?)?;
+        let mut tracee = T::start(self.program, self.pipes.spawn(&self.scenario, children)?)?;
         let mut sent: Vec<Sent> = Vec::new();
         let (mut is_asleep, mut at_call) = (false, false);
         for &(steps, signal) in signals {
@@ -185,7 +183,7 @@ impl InjectionPoint<'_> {
             tracee.send(signal)?;
             is_asleep = false;
         }
-        check(tracee.detach()?, self.scenario, sent)?;
+        check(tracee.detach()?, &self.scenario, sent)?;
         Ok(if at_call { Progress::AtCall } else { Progress::Complete })
     }
 }

@@ -31,19 +31,15 @@ use xtask::{compiler, debian, outln, output, status, subcommands};
 struct Arguments {
     #[command(flatten)]
     selection: Selection,
-
     /// Only this kernel (arm64-6.12-16k, for example) or version; may be repeated [default: all]
     #[arg(long = "kernel", value_name = "NAME", value_parser = kernels::parse)]
     kernels: Vec<String>,
-
     /// Also boot two negative controls: broken programs, which must fail
     #[arg(long)]
     broken: bool,
-
     /// Also send pairs of signals to the program, as `cargo xtask inject` does; for kernels of amd64, and slow
     #[arg(long, conflicts_with_all = ["broken", "bless"])]
     signals: bool,
-
     /// Update the golden page sizes and numbers of cases
     #[arg(long)]
     bless: bool,

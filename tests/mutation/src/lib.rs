@@ -97,9 +97,8 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
             Ok(fs::write(&file, edit.apply(&fs::read_to_string(&file)?)?)?)
         })
     };
-    let built = build_edited(shell, &mutant.file_name(), fault.platform, edit)
-        .with_context(|| format!("mutant {:?}", mutant.name))?;
-    built.map_err(anyhow::Error::msg)
+    let built = build_edited(shell, &mutant.file_name(), fault.platform, edit);
+    built.with_context(|| format!("mutant {:?}", mutant.name))?.map_err(anyhow::Error::msg)
 }
 
 /// Builds the program, for this machine or that platform, after `edit` has changed a copy of the repository. Returns

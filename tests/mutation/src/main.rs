@@ -24,11 +24,9 @@ struct Arguments {
     /// Make all small changes to source and machine code instead of the seeded faults; needs root
     #[arg(long)]
     systematic: bool,
-
     /// Write the outcomes of systematic mutants to the golden file
     #[arg(long, requires = "systematic", conflicts_with = "filter")]
     bless: bool,
-
     /// Only mutants whose names contain this
     filter: Option<String>,
 }

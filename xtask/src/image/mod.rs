@@ -197,10 +197,9 @@ fn parse_name(text: &str) -> Result<String> {
         Some((registry, path)) if registry == "localhost" || registry.contains(['.', ':']) => (registry, path),
         _ => (DOCKER_HUB, name),
     };
-    ensure!(
-        is_registry(registry) && path.split('/').all(is_component) && name.len() <= 255 && tag.is_none_or(is_tag),
-        "an image's name looks like localhost/pause or registry.example/pause:3.10, in small letters"
-    );
+    let is_path = path.split('/').all(is_component) && name.len() <= 255;
+    let is_name = is_registry(registry) && is_path && tag.is_none_or(is_tag);
+    ensure!(is_name, "an image's name looks like localhost/pause or registry.example/pause:3.10, in small letters");
     let library = if registry == DOCKER_HUB && !path.contains('/') { "library/" } else { "" };
     Ok(format!("{registry}/{library}{path}{}", &text[name.len()..]))
 }
@@ -229,10 +228,7 @@ fn is_tag(text: &str) -> bool {
 
 /// Parses the value of `--tag`.
 fn parse_tag(text: &str) -> Result<String> {
-    ensure!(
-        is_tag(text),
-        "a tag is up to 128 letters, digits, dots, dashes and underscores, and starts with none of .-"
-    );
+    ensure!(is_tag(text), "a tag is up to 128 letters, digits, dots, dashes and underscores, not `.` or `-` first");
     Ok(text.into())
 }
 
@@ -247,10 +243,8 @@ fn parse_annotation(text: &str) -> Result<(String, String)> {
 /// Parses the value of `--user`. Docker's largest number is the limit.
 fn parse_user(text: &str) -> Result<String> {
     let is_id = |id: &str| id.parse::<i32>().is_ok_and(|number| number >= 0 && number.to_string() == id);
-    ensure!(
-        text.split(':').count() <= 2 && text.split(':').all(is_id),
-        "a user is UID or UID:GID, in decimal numbers up to 2147483647"
-    );
+    let is_user = text.split(':').count() <= 2 && text.split(':').all(is_id);
+    ensure!(is_user, "a user is UID or UID:GID, in decimal numbers up to 2147483647");
     Ok(text.into())
 }
 

@@ -55,11 +55,8 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     let podman = Podman::new(fixture, &[])?;
     let pull = format!("pull --quiet --tls-verify=false {REMOTE}");
     let (requests, bytes) = traffic(|| podman.run(&pull))?;
-    let note = "(upstream's image: about 320,000)";
-    fixture
-        .findings
-        .notes
-        .push(format!("a pull by podman takes {requests} requests and {bytes} bytes of content {note}"));
+    let note = format!("a pull by podman takes {requests} requests and {bytes} bytes of content");
+    fixture.findings.notes.push(note + " (upstream's image: about 320,000)");
     podman.load_busybox()?;
     podman.create_pod(REMOTE, "bridge", SHARE)?;
     podman.check_pod(fixture)?;
