@@ -1,6 +1,6 @@
 //! `cargo xtask build`: the program for every platform, in `dist/bin`.
 
-use crate::compiler::{self, Compiler};
+use crate::compiler::{self, Compiler, Compilers};
 use crate::image::golden;
 use crate::output::Staged;
 use crate::platform::{Platform, Selection};
@@ -8,7 +8,6 @@ use crate::prerequisites::Prerequisites;
 use crate::{outln, status};
 use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSegment};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use xshell::Shell;
 
@@ -66,12 +65,8 @@ pub fn build_with(
     build_by(shell, platforms, &compilers)
 }
 
-/// The same with these compilers, by target, which are installed.
-pub fn build_by(
-    shell: &Shell,
-    platforms: &[&'static Platform],
-    compilers: &BTreeMap<&str, Compiler>,
-) -> Result<Vec<Binary>> {
+/// The same with these compilers, which are installed.
+pub fn build_by(shell: &Shell, platforms: &[&'static Platform], compilers: &Compilers) -> Result<Vec<Binary>> {
     compiler::check_sources(shell)?;
     let mut binaries: Vec<Binary> = Vec::new();
     for platform in platforms {

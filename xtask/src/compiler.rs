@@ -22,6 +22,9 @@ pub enum Compiler {
     Debian,
 }
 
+/// By target.
+pub type Compilers = BTreeMap<&'static str, Compiler>;
+
 impl fmt::Display for Compiler {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.pad(match self {
@@ -41,16 +44,16 @@ const SOURCE: &str = "src/rust/library/Cargo.lock";
 
 /// Chooses a compiler for each target: `only` this one, or the active toolchain if it has `core` or its source, otherwise
 /// the private one; Debian's if there is no rustup.
-pub fn choose<'a>(
+pub fn choose(
     shell: &Shell,
-    targets: impl IntoIterator<Item = &'a str>,
+    targets: impl IntoIterator<Item = &'static str>,
     only: Option<Compiler>,
     prerequisites: &mut Prerequisites,
-) -> Result<BTreeMap<&'a str, Compiler>> {
+) -> Result<Compilers> {
     let active = Toolchain::of(shell, Compiler::Active)?;
     let other = if prerequisites::exists("rustup") { Compiler::Private } else { Compiler::Debian };
     let choice = |target| only.unwrap_or(if active.can_build(target) { Compiler::Active } else { other });
-    let compilers: BTreeMap<_, _> = targets.into_iter().map(|target| (target, choice(target))).collect();
+    let compilers: Compilers = targets.into_iter().map(|target| (target, choice(target))).collect();
     let is_chosen = |compiler| compilers.values().any(|chosen| *chosen == compiler);
     if is_chosen(Compiler::Private) {
         private(shell)?;

@@ -10,11 +10,11 @@ pub fn processors() -> usize {
 }
 
 /// Calls `work` on each item, on this many threads. Returns the results in the order of the items.
-pub fn map<Item: Send, Output: Send>(
-    items: impl IntoIterator<Item = Item>,
+pub fn map<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T>,
     threads: usize,
-    work: impl Fn(Item) -> Output + Sync,
-) -> Vec<Output> {
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
     let items: Vec<_> = items.into_iter().enumerate().collect();
     let threads = threads.clamp(1, items.len().max(1));
     let queue = Mutex::new(items.into_iter());

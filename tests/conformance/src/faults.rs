@@ -1,7 +1,7 @@
-//! System calls that strace(1) makes fail.
+//! System calls that strace(1) makes fail, or that a seccomp profile refuses.
 
 use crate::Skip;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use contract::SystemCalls;
 use harness::{Child, Output, Program, Role, Spawn, Stream, process};
 use nix::libc;
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child as Tracer, Command, Stdio};
 use tempfile::NamedTempFile;
-use xtask::platform;
+use xtask::{platform, seccomp};
 
 const ERRORS: [&str; 6] = ["ENOSYS", "EPERM", "EINTR", "EAGAIN", "EINVAL", "ENOMEM"];
 
@@ -211,4 +211,25 @@ fn survives_each(program: &Program, faults: impl Iterator<Item = String>) -> Res
         ensure!(end.status.success(), "{fault}: it ended with {end:?}");
     }
     Ok(())
+}
+
+/// The calls that the profile has to allow here. The runtime starts the program by execve.
+pub fn allowed() -> impl Iterator<Item = &'static str> {
+    let calls = platform::native().ok().and_then(|platform| SystemCalls::of(platform.name));
+    calls.into_iter().flat_map(|calls| calls.all()).chain(["execve"])
+}
+
+/// Fails if the program passes the cases that make all calls under a profile without this one.
+pub fn needs(program: &Program, profile: &Path, call: &str) -> Result<()> {
+    let whole = serde_json::from_slice(&fs::read(profile)?)?;
+    let file = NamedTempFile::new()?;
+    fs::write(file.path(), seccomp::without(&whole, call).to_string())?;
+    let confined = Program { profile: Some(file.path().into()), ..program.clone() };
+    for case in [documented_calls, interrupted_poll] {
+        if let Err(error) = case(&confined, Role::Ordinary) {
+            // Any other error, or a reason to skip it, doesn't show that the profile is at work.
+            return if format!("{error:#}").contains("(SIGSYS)") { Ok(()) } else { Err(error) };
+        }
+    }
+    bail!("the cases pass without {call}")
 }

@@ -4,7 +4,6 @@
 
 mod cases;
 mod faults;
-mod profile;
 
 pub use cases::CASES;
 
@@ -47,9 +46,9 @@ pub fn trials(programs: &[Program], stranger: bool) -> Vec<Trial> {
             })
         });
         let of_profile = program.profile.iter().flat_map(|profile| {
-            profile::allowed().map(move |call| {
+            faults::allowed().map(move |call| {
                 let (name, profile) = (format!("its seccomp profile allows {call} for a reason"), profile.clone());
-                trial(program, name, move |program| profile::needs(program, &profile, call))
+                trial(program, name, move |program| faults::needs(program, &profile, call))
             })
         });
         trials.chain(of_profile).collect::<Vec<_>>()

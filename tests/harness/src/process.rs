@@ -20,10 +20,6 @@ impl Signals {
     pub fn will_handle(&self, signal: c_int) -> bool {
         (self.caught | self.blocked) & bit(signal) != 0
     }
-
-    pub fn is_pending(&self, signal: c_int) -> bool {
-        self.pending & bit(signal) != 0
-    }
 }
 
 pub fn bit(signal: c_int) -> u64 {

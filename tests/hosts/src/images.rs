@@ -95,7 +95,8 @@ fn pack(shell: &Shell, name: &str, binaries: &[Binary], is_released: bool) -> Re
     if is_released {
         let mut staged = Staged::new(path.join(RELEASED))?;
         let source = GitState::of(&shell.current_dir())?;
-        release::stage(&release::files(shell, binaries, &contents, &source, RELEASER)?.0, &mut staged);
+        let arguments = release::Arguments { contents: contents.clone(), builder: RELEASER.into() };
+        release::stage(&release::files(shell, binaries, &arguments, &source)?.0, &mut staged);
         staged.commit()?;
     }
 

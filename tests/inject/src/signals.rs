@@ -178,7 +178,7 @@ impl InjectionPoint<'_> {
                 at_call = is_asleep || tracee.is_at_call()?;
             }
             let state = tracee.signals()?;
-            let together = sent.iter().any(|sent| state.is_pending(sent.signal as i32));
+            let together = sent.iter().any(|sent| state.pending & process::bit(sent.signal as i32) != 0);
             sent.push(Sent { signal, handled: state.will_handle(signal as i32), together });
             tracee.send(signal)?;
             is_asleep = false;

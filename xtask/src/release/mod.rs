@@ -30,10 +30,10 @@ use xshell::Shell;
 #[derive(clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    contents: Contents,
+    pub contents: Contents,
     /// Identity of the builder, for the provenance
     #[arg(long, value_name = "URI", value_parser = provenance::parse_builder, default_value = RELEASER)]
-    builder: String,
+    pub builder: String,
 }
 
 pub const SBOM: &str = "pause.cdx.json";
@@ -44,7 +44,7 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let mut staged = Staged::new(shell.current_dir().join("dist/release"))?;
-    let contents = arguments.contents.checked()?;
+    let arguments = Arguments { contents: arguments.contents.checked()?, builder: arguments.builder.clone() };
     let (state, export, compilers) = preflight::run(shell)?;
     let shell = Shell::new()?;
     shell.change_dir(export.path());
@@ -52,24 +52,18 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     // Without options, they give the golden image.
     let usual = image::pack(&binaries, &Contents::usual())?;
     image::golden::check(&shell.current_dir(), &binaries, &usual, false)?;
-    let (files, digest) = files(&shell, &binaries, &contents, &state, &arguments.builder)?;
+    let (files, digest) = files(&shell, &binaries, &arguments, &state)?;
 
     stage(&files, &mut staged);
     staged.commit()?;
     outln!("dist/release has {} files, and this image:", files.len());
-    contents.references().iter().for_each(|reference| outln!("  {reference}@sha256:{digest}"));
+    arguments.contents.references().iter().for_each(|reference| outln!("  {reference}@sha256:{digest}"));
     Ok(())
 }
 
 /// Makes a release's files from these binaries and the shell's directory. Also returns the digest of the index.
-pub fn files(
-    shell: &Shell,
-    binaries: &[Binary],
-    contents: &Contents,
-    state: &GitState,
-    builder: &str,
-) -> Result<(Files, String)> {
-    let Packed { layout: packed, artefacts } = image::pack(binaries, contents)?;
+pub fn files(shell: &Shell, binaries: &[Binary], arguments: &Arguments, state: &GitState) -> Result<(Files, String)> {
+    let Packed { layout: packed, artefacts } = image::pack(binaries, &arguments.contents)?;
     // People download single files, so there are no directories.
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let artefacts = artefacts.into_iter().filter(|(path, _)| !path.starts_with(LAYOUT));
@@ -81,7 +75,7 @@ pub fn files(
     let compilers = Rustc::all(shell, binaries)?;
     files.insert(SBOM.into(), sbom::write(shell, binaries, &compilers, &packed.root.digest)?);
     let index = &packed.root.digest;
-    let provenance = provenance::write(shell, &compilers, contents, builder, state, index, &files)?;
+    let provenance = provenance::write(shell, &compilers, arguments, state, index, &files)?;
     files.insert(PROVENANCE.into(), provenance);
 
     let mut layout = packed.files;

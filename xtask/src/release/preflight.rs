@@ -2,18 +2,17 @@
 
 use super::git_state::{GitState, git};
 use super::{VERSION, sbom};
-use crate::compiler::{self, Compiler};
+use crate::compiler::{self, Compilers};
 use crate::platform::PLATFORMS;
 use crate::prerequisites::Prerequisites;
 use anyhow::{Context, Result, bail, ensure};
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 use tempfile::TempDir;
 use xshell::Shell;
 
 /// Returns the repository's state, an export of its commit, and each target's compiler; or all complaints as an error.
-pub fn run(shell: &Shell) -> Result<(GitState, TempDir, BTreeMap<&'static str, Compiler>)> {
+pub fn run(shell: &Shell) -> Result<(GitState, TempDir, Compilers)> {
     let repository = shell.current_dir();
     let mut complaints = Vec::new();
     let exported = GitState::of(&repository).and_then(|state| Ok((export(&repository, &state.commit)?, state)));

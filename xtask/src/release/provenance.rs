@@ -1,7 +1,7 @@
 //! SLSA provenance v1, in an in-toto statement.
 
 use super::git_state::tag;
-use super::{Files, GitState, VERSION, json};
+use super::{Arguments, Files, GitState, VERSION, json};
 use crate::build::Binary;
 use crate::compiler::{Compiler, Toolchain};
 use crate::digest::sha256;
@@ -85,8 +85,7 @@ impl Rustc {
 pub fn write(
     shell: &Shell,
     compilers: &[Rustc],
-    contents: &Contents,
-    builder: &str,
+    Arguments { contents, builder }: &Arguments,
     state: &GitState,
     index: &str,
     files: &Files,
