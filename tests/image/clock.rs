@@ -4,7 +4,6 @@
 //! namespace shifts only the clocks that count from the start of the machine.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
-use std::mem::transmute;
 
 /// `timespec`.
 type Time = [c_long; 2];
@@ -24,7 +23,7 @@ unsafe extern "C" {
 pub unsafe extern "C" fn clock_gettime(clock: c_int, now: *mut Time) -> c_int {
     // SAFETY: The C library has this function, with this type.
     let real: unsafe extern "C" fn(c_int, *mut Time) -> c_int =
-        unsafe { transmute(dlsym(RTLD_NEXT, c"clock_gettime".as_ptr())) };
+        unsafe { std::mem::transmute(dlsym(RTLD_NEXT, c"clock_gettime".as_ptr())) };
     // SAFETY: There is room.
     let result = unsafe { real(clock, now) };
     if result == 0 && matches!(clock, CLOCK_REALTIME | CLOCK_REALTIME_COARSE) {

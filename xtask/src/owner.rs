@@ -1,7 +1,5 @@
 //! Gives files that root has written in a user's directories to that user.
 
-use crate::command::repository;
-use crate::prerequisites::is_root;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, lchown};
@@ -10,12 +8,12 @@ use std::path::{Path, PathBuf};
 /// Gives root's files in the checkout, and in the homes of cargo and rustup, to the owner of each directory: a
 /// command started with sudo leaves none that the user can't remove.
 pub fn give_back() {
-    if !is_root() {
+    if !crate::prerequisites::is_root() {
         return;
     }
     let home =
         |variable, name| std::env::var_os(variable).map(PathBuf::from).or(Some(std::env::home_dir()?.join(name)));
-    let checkout = repository().ok().map(|shell| shell.current_dir());
+    let checkout = crate::command::repository().ok().map(|shell| shell.current_dir());
     let directories = [checkout, home("CARGO_HOME", ".cargo"), home("RUSTUP_HOME", ".rustup")];
     for directory in directories.into_iter().flatten().filter_map(|directory| directory.canonicalize().ok()) {
         let Some(owner) = fs::metadata(&directory).ok().filter(|owner| owner.uid() != 0) else { continue };

@@ -1,22 +1,14 @@
 //! The seccomp profile that ships: the system calls of the program and of runtimes that start it, on all architectures.
-//!
-//! OCI runtimes take it as `linux.seccomp`; Docker, podman, CRI-O and the kubelet as a file.
 
 use serde_json::Value;
 
 pub const FILE: &str = "pause.seccomp.json";
 
-/// The profile.
+/// The profile. docs/contract.md has its rules, and why it lists no architectures.
 ///
-/// Any other call fails with an error. The program then drops its message, and a runtime does without the feature that it
-/// looks for. `archMap` lists the other architectures whose programs a machine runs; engines read this, runtimes ignore
-/// it. There is no list of `architectures`: libseccomp takes none that mixes byte orders, and older ones refuse unknown
-/// names. Without it a filter is for the machine's own architecture. Runtimes ignore names that an architecture doesn't
-/// have.
-///
-/// The first rule is for the program. The second one has the calls of crun and runc between loading the filter and the
-/// program's first instruction. They load it earlier without `noNewPrivileges`. Some are of Go's runtime, in runc. Names
-/// that end with a number are of 32-bit architectures.
+/// Any other call fails with an error: the program drops its message, and a runtime does without the feature. Engines read
+/// `archMap`; runtimes ignore that, and names that an architecture doesn't have. Some calls of the second rule are of Go's
+/// runtime, in runc. Names that end with a number are of 32-bit architectures.
 pub const PROFILE: &str = include_str!("pause.seccomp.json");
 
 /// Returns the same profile without a call.

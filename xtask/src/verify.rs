@@ -16,7 +16,6 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::{Builder, NamedTempFile, TempDir};
 use xshell::{Shell, cmd};
@@ -144,7 +143,7 @@ fn fetch(shell: &Shell, reference: &str, options: &[&str], to: &Path, timeout: D
             ensure!(size <= LIMIT, "the image has more than {LIMIT} bytes: it is not this source's");
             bail!("skopeo has not copied the image within {} s", timeout.as_secs());
         }
-        sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     };
     if !status.success() {
         let messages = fs::read(messages.path())?;

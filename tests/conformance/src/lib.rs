@@ -32,12 +32,16 @@ impl std::fmt::Display for Skip {
     }
 }
 
+/// Every case in each of its roles.
+pub fn runs() -> impl Iterator<Item = (&'static Case, Role)> {
+    CASES.iter().flat_map(|case| case.roles.iter().map(move |&role| (case, role)))
+}
+
 /// Every case in each of its roles, on every program; and for a program with a seccomp profile, that it needs each call
 /// that the profile allows. For a stranger, only upstream's promises count.
 pub fn trials(programs: &[Program], stranger: bool) -> Vec<Trial> {
     let of_program = |program: &Program| {
-        let cases = CASES.iter().flat_map(|case| case.roles.iter().map(move |&role| (case, role)));
-        let trials = cases.map(|(case, role)| {
+        let trials = runs().map(|(case, role)| {
             let role_name = if role == Role::Init { "PID 1" } else { "another process" };
             trial(program, format!("as {role_name}, it {}", case.name), move |program| match case.emulator {
                 Some(reason) if program.emulator.is_some() => bail!(Skip(reason)),

@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::libc;
 use std::ffi::c_int;
 use std::fs::File;
-use std::io::read_to_string;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -137,6 +136,6 @@ impl Drop for Child {
 
 /// Reads a pipe whose writer is gone; of a full one, what was added.
 fn read(pipe: Option<OwnedFd>) -> Result<String> {
-    let text = pipe.map_or(Ok(String::new()), |pipe| read_to_string(File::from(pipe)))?;
+    let text = pipe.map_or(Ok(String::new()), |pipe| std::io::read_to_string(File::from(pipe)))?;
     Ok(text.trim_start_matches('x').into())
 }

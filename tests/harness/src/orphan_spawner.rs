@@ -18,7 +18,6 @@ use std::time::Duration;
 
 /// The argument that makes this executable an orphan spawner.
 const ROLE: &CStr = c"--orphan_spawner";
-
 const DONE: &str = "done";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

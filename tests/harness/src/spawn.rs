@@ -15,7 +15,6 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::ptr::null;
 use std::time::Instant;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,7 +126,7 @@ impl Spawn {
         }
         let pointers = |strings: &[&[CString]]| {
             let pointers = strings.iter().copied().flatten().map(|string| string.as_ptr());
-            pointers.chain([null()]).collect::<Vec<_>>()
+            pointers.chain([std::ptr::null()]).collect::<Vec<_>>()
         };
 
         let [stdout, stderr] = [take(&mut self.stdout), take(&mut self.stderr)].map(StdioPipe::new);
@@ -202,10 +201,8 @@ impl StdioPipe {
     }
 }
 
-/// Exit status of a process that could not become the program.
+/// Exit statuses of a process that could not become the program, or not be prepared for it.
 pub const NOT_EXECUTED: c_int = 126;
-
-/// Exit status of a process that could not be prepared.
 const NOT_PREPARED: c_int = 125;
 
 /// Bytes of stack of the new process until it becomes the program.

@@ -6,7 +6,6 @@ use std::path::Path;
 use xshell::Shell;
 
 pub const PACKAGE: &str = "busybox-static";
-
 pub const BUSYBOX: &str = "localhost/busybox:e2e";
 
 /// Number of orphans that [`MAKE_ORPHANS`] makes.

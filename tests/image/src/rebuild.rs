@@ -6,7 +6,6 @@ use libtest_mimic::{Completion, Trial};
 use std::env::{current_exe, join_paths, split_paths, var_os};
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use xtask::image::air_gap_archive;
@@ -60,7 +59,7 @@ pub fn trial(image: &Path, programs: &[Program]) -> Trial {
         let copy = directory.path().join("a b ü");
         sources::copy(&repository, &copy)?;
         fs::create_dir(copy.join("target"))?;
-        symlink(repository.join("target/rustup"), copy.join("target/rustup"))?;
+        std::os::unix::fs::symlink(repository.join("target/rustup"), copy.join("target/rustup"))?;
         output(Command::new("sh").args(["-ec", PREPARATION]).arg(directory.path()))?;
         let downloads = output(Command::new("sh").args(["-c", DOWNLOADS]))?;
         let (here, missing): (Vec<_>, Vec<_>) =

@@ -11,10 +11,8 @@ use xtask::platform;
 pub const PLATFORM: &str = "linux/amd64";
 
 const NOP: u8 = 0x90;
-
 /// Begins a conditional jump of six bytes.
 const LONG: u8 = 0x0f;
-
 /// Jumps without a condition. The long one is a byte shorter.
 const SHORT_JUMP: u8 = 0xeb;
 const LONG_JUMP: u8 = 0xe9;

@@ -1,6 +1,6 @@
 //! The judge of all mutants: the conformance cases.
 
-use conformance::{CASES, Case, Skip};
+use conformance::{Case, Skip};
 use harness::{Program, Role, wait};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +13,6 @@ pub enum Outcome {
     /// It is explained why no case fails.
     Equivalent,
     Missed,
-}
-
-pub fn runs_of(is_selected: impl Fn(&Case) -> bool) -> Vec<(&'static Case, Role)> {
-    let cases = CASES.iter().filter(|case| is_selected(case));
-    cases.flat_map(|case| case.roles.iter().map(move |&role| (case, role))).collect()
 }
 
 pub fn test(program: &Program, (case, role): (&Case, Role)) -> (Outcome, String) {

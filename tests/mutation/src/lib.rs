@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, ensure};
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
 use xtask::platform::{self, Platform};
@@ -131,7 +130,7 @@ pub fn build_edited(
         if !link.exists() {
             fs::create_dir_all(&toolchains)?;
             fs::create_dir_all(copy.join("target"))?;
-            symlink(toolchains, link)?;
+            std::os::unix::fs::symlink(toolchains, link)?;
         }
         let _directory = shell.push_dir(&copy);
         fs::rename(build::program(shell, platform)?, &binary)?;

@@ -10,7 +10,7 @@ mod systematic;
 
 use anyhow::{Result, anyhow, bail, ensure};
 use harness::{Program, wait};
-use judge::{Outcome, runs_of, test};
+use judge::{Outcome, test};
 use mutation::{build, seeded_faults};
 use std::process::ExitCode;
 use xshell::Shell;
@@ -101,7 +101,7 @@ fn catch(kind: &str, name: &str, program: &Program, mutant: &Program) -> Result<
         "signal" | "two signals" => return catch_by_signals(kind == "two signals", mutant),
         _ => bail!("nothing is called \"{kind}\""),
     };
-    let runs = runs_of(|case| case.name.contains(name));
+    let runs: Vec<_> = conformance::runs().filter(|(case, _)| case.name.contains(name)).collect();
     ensure!(!runs.is_empty(), "no case is named \"{name}\"");
     let results = parallel::map(runs, THREADS, |run| {
         let (baseline, reason) = test(program, run);

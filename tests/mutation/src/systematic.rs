@@ -1,7 +1,7 @@
 //! Systematic mutation testing: every small change to source and machine code. Each mutant has to fail a case, or it
 //! has to be explained in `equivalent.txt` why none can notice it.
 
-use crate::judge::{Outcome, runs_of, test};
+use crate::judge::{Outcome, test};
 use crate::{THREADS, code, source};
 use anyhow::{Context, Result, ensure};
 use conformance::Case;
@@ -94,7 +94,7 @@ fn judge(program: &Program) -> (Outcome, String) {
         let position = |names: &[&str]| names.iter().position(|name| case.name.contains(name));
         position(&FIRST).unwrap_or(FIRST.len() + position(&LAST).map_or(0, |position| position + 1))
     };
-    let mut runs = runs_of(|_| true);
+    let mut runs: Vec<_> = conformance::runs().collect();
     runs.sort_by_key(|(case, _)| rank(case));
     let mut failed = runs.into_iter().map(|run| test(program, run)).filter(|(outcome, _)| *outcome != Outcome::Missed);
     failed.next().unwrap_or((Outcome::Missed, String::new()))

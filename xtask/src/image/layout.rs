@@ -84,11 +84,10 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Makes the image of these binaries.
+    /// Makes the image of these binaries, in the form that docs/readers.md gives reasons for.
     ///
-    /// `index.json` names the manifest of a single platform, because udocker and others don't follow an index of one,
-    /// and otherwise an index of all platforms, because skopeo refuses to choose among several manifests. There is a
-    /// descriptor for each name of the image, as containerd writes them. Docker loads one platform: the first, so that
+    /// `index.json` names an index of all platforms, because skopeo refuses to choose among several manifests. There is
+    /// a descriptor for each name of the image, as containerd writes them. Docker loads one platform: the first, so that
     /// the archive is the same on every machine.
     pub fn of(binaries: &[Binary], contents: &Contents) -> Result<Self> {
         let mut files = BTreeMap::from([("oci-layout".into(), canonical(json!({ "imageLayoutVersion": "1.0.0" })))]);
@@ -106,9 +105,8 @@ impl Layout {
             let links = contents.links.iter().map(|link| (EntryType::Link, link.as_str(), 0o555, &[][..]));
             let layer = archive([root, program].into_iter().chain(links))?;
             let platform: Value = ["os", "architecture", "variant"].into_iter().zip(name.split('/')).collect();
-            // Buildah, skopeo and the crate oci-spec expect an entry in its history for each layer, and Docker 25 panics
-            // if an entry has no time. A time for the image itself would make it older than anything else, so that
-            // `docker image prune --filter until=1h` removes it.
+            // Docker 25 panics if an entry of the history has no time. A time for the image itself would make it older
+            // than anything else, so that `docker image prune --filter until=1h` removes it.
             let mut config = platform.clone();
             config["config"] = json!({ "User": contents.user, "Entrypoint": [format!("/{PROGRAM}")] });
             config["rootfs"] = json!({ "type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))] });
@@ -182,10 +180,9 @@ fn index(manifests: Vec<Value>) -> Value {
     json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests })
 }
 
-/// Makes a tar archive of root's entries from 1970, without names of owners. Links lead to the program.
-///
-/// The type of an entry is explicit: the crate's default is NUL, as before POSIX, which mkfs.erofs skips. Each directory
-/// has an entry: without one, it gets an owner that a user who isn't root can't set, and skopeo fails.
+/// Makes a tar archive of root's entries from 1970, without names of owners. Links lead to the program. An entry's type
+/// is explicit, because the crate's default is NUL. Each directory has an entry: without one, it gets an owner that a
+/// user who isn't root can't set, and skopeo fails.
 pub fn archive<'a>(entries: impl Iterator<Item = (EntryType, &'a str, u32, &'a [u8])>) -> Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
     let mut directories = BTreeSet::new();

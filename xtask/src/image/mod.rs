@@ -98,20 +98,16 @@ impl Contents {
     }
 }
 
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const ARCHIVE: &str = "pause.oci.tar";
-
 /// The image's directory, and that of the archives of single platforms, as prefixes of paths.
 pub const LAYOUT: &str = "pause.oci/";
 const AIR_GAP: &str = "air-gap/";
-
-const DEFAULT_NAME: &str = "localhost/pause";
-
 /// The licence of the crate `syscalls`, which must be passed on with the program.
 pub const NOTICE: &str = "LICENSE-syscalls";
 
+const DEFAULT_NAME: &str = "localhost/pause";
 const DEFAULT_USER: &str = "65535:65535";
-
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let contents = arguments.contents.checked()?;

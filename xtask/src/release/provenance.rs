@@ -14,14 +14,13 @@ use std::fs;
 use xshell::{Shell, cmd};
 
 pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
+pub const RUST: &str = "https://github.com/rust-lang/rust";
 
 /// The default builder: a machine of the person who signs the release.
 pub const RELEASER: &str = "urn:pause:builder:releaser";
 
 /// docs/release.md describes its parameters.
 const BUILD_TYPE: &str = "urn:pause:build:release:v1";
-
-pub const RUST: &str = "https://github.com/rust-lang/rust";
 
 /// Parses `--builder`.
 pub fn parse_builder(text: &str) -> Result<String> {

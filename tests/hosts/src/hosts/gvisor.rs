@@ -33,7 +33,6 @@ const UNPROTECTED: Check = check("SIGHUP ends it: gVisor does not protect proces
 const MEMORY: Check = check("a sandbox with it alone uses at most 24 KiB of memory by gVisor's count");
 
 const MEMORY_BUDGET: u64 = 24 << 10;
-
 const ORPHANS: usize = 1_000;
 
 /// The page's container.

@@ -11,7 +11,6 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::thread::sleep;
 use std::time::Duration;
 use xshell::{Shell, cmd};
 use xtask::status;
@@ -142,7 +141,7 @@ fn pull_every_platform(shell: &Shell, podman: &Podman, pull: &str) -> Result<()>
 pub fn traffic(pull: impl FnOnce() -> Result<String>) -> Result<(usize, u64)> {
     // A request may end before its line is written.
     let log = || {
-        sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(500));
         fs::read_to_string("/tmp/registry.log")
     };
     let begin = log()?.len();
