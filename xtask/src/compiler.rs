@@ -177,11 +177,9 @@ pub fn compile(shell: &Shell, compiler: Compiler, target: &str, package: &str, s
         "{cargo} rustc --quiet --locked --release --package {package} --bin {package} --target {target}
          --target-dir {directory}"
     );
-    for (name, _) in env::vars_os() {
-        let changes = |name: &str| CHANGING.iter().any(|prefix| name.starts_with(prefix));
-        if name.to_str().is_some_and(changes) {
-            command = command.env_remove(name);
-        }
+    let changes = |name: &str| CHANGING.iter().any(|prefix| name.starts_with(prefix));
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(changes)) {
+        command = command.env_remove(name);
     }
     // rustup sets LD_LIBRARY_PATH to the active toolchain's libraries.
     command = command.env_remove("LD_LIBRARY_PATH").env_remove("PAUSE_SYMBOLS").env("CARGO_INCREMENTAL", "0");

@@ -104,10 +104,8 @@ APT::Architectures "{architecture}";
 
     /// Unpacks a package, and its dependencies as far as their names have this prefix.
     pub fn unpack(&self, package: &str, prefix: &str, directory: &Path) -> Result<()> {
-        for file in self.download(package, &[prefix])? {
-            output(cmd!(self.shell, "dpkg-deb --extract {file} {directory}"))?;
-        }
-        Ok(())
+        let files = self.download(package, &[prefix])?;
+        files.iter().try_for_each(|file| output(cmd!(self.shell, "dpkg-deb --extract {file} {directory}")).map(drop))
     }
 
     fn apt<'b>(&self, command: Cmd<'b>) -> Cmd<'b> {

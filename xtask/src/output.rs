@@ -2,7 +2,6 @@
 //!
 //! A file is written under a temporary name next to its target, then renamed. A signal waits for that.
 
-use crate::status;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::fs::{self, File, TryLockError};
@@ -143,7 +142,7 @@ pub fn provide(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()
 fn lock(directory: &Path) -> Option<File> {
     let file = File::open(directory).ok()?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        status!("waiting for another command that writes in {}", directory.display());
+        crate::status!("waiting for another command that writes in {}", directory.display());
         file.lock().ok()?;
     }
     Some(file)

@@ -58,13 +58,15 @@ pub fn git(repository: &Path, arguments: &[&str]) -> Result<String> {
     String::from_utf8(git.stdout).context("git's output is not UTF-8")
 }
 
-/// Copies the sources as they are now.
+/// Copies the sources as they are now. Doesn't touch a copy that is the same, so that cargo doesn't compile it again.
 pub fn copy(repository: &Path, to: &Path) -> Result<()> {
     for file in list(repository)? {
-        let target = to.join(&file);
-        fs::create_dir_all(target.parent().context("a file in a directory")?)?;
-        let source = repository.join(&file);
-        fs::copy(&source, &target).with_context(|| format!("can't copy {} to {}", source.display(), to.display()))?;
+        let (source, target) = (repository.join(&file), to.join(&file));
+        if fs::read(&target).ok().is_none_or(|old| fs::read(&source).ok() != Some(old)) {
+            fs::create_dir_all(target.parent().context("a file in a directory")?)?;
+            fs::copy(&source, &target)
+                .with_context(|| format!("can't copy {} to {}", source.display(), to.display()))?;
+        }
     }
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! Tables as text: a line of headings and a line per row. Two blanks or more separate cells, which may contain one.
 
 use anyhow::{Context, Result, ensure};
-use std::fmt;
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {

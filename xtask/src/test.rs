@@ -1,13 +1,12 @@
 //! `cargo xtask test`: the cases of conformance on every platform, natively or under an emulator, and of the image.
 
-use crate::build;
 use crate::command::{ChildExit, UsageError, cargo_for};
 use crate::debian::Suite;
 use crate::image::{self, Contents};
 use crate::output::{self, Staged};
 use crate::platform::{self, Platform, QEMU_USER, Selection};
 use crate::prerequisites::Prerequisites;
-use crate::{debian, seccomp, status};
+use crate::{build, debian, seccomp, status};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The programs that are measured, and how each is started.
 
 use crate::baseline;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use harness::{Child, Program, Role, Spawn, Stream, process, wait};
 use std::fs::File;
 use std::path::PathBuf;
@@ -88,15 +88,6 @@ impl Contender {
             Ok(stays_asleep && children >= self.children && (is_ready(pid)? || !self.has_handlers))
         })
     }
-}
-
-/// Polls until a program is ready, without sleeping.
-pub fn wait_until_ready(child: &mut Child) -> Result<()> {
-    wait::until("it is ready", Duration::ZERO, || {
-        let status = child.poll_status()?;
-        ensure!(status.is_none(), "it ended: {}", status.unwrap_or_default());
-        is_ready(child.pid)
-    })
 }
 
 /// Whether a process handles each of pause's signals, or blocks it to fetch it.

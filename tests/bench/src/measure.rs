@@ -1,7 +1,7 @@
 //! The measurements.
 
 use crate::cgroup::{self, Cgroup};
-use crate::contender::{Contender, wait_until_ready, wake_ups};
+use crate::contender::{Contender, is_ready, wake_ups};
 use crate::{Values, trace};
 use anyhow::{Context, Result, ensure};
 use harness::{Child, Orphans, Role, Spawn, process, wait};
@@ -16,7 +16,8 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 use xtask::build::Binary;
 use xtask::compiler::Compiler;
-use xtask::{image, platform};
+use xtask::image::{Contents, Layout};
+use xtask::platform;
 
 /// A measurement: number of rounds; the function that takes it of one program; rows of the table, for each of which the
 /// function returns a value. In each round the programs take turns, so that other load affects all alike.
@@ -71,7 +72,8 @@ fn sizes(contender: &Contender) -> Result<Values> {
     let size = content.len() as f64;
     // The compiler doesn't matter for the image.
     let binary = Binary { platform: platform::native()?, content, compiler: Compiler::Active };
-    Ok(vec![Some(size), Some(image::pull_size(&binary)? as f64)])
+    let pull = Layout::of(&[binary], &Contents::usual())?.images[0].pull();
+    Ok(vec![Some(size), Some(pull as f64)])
 }
 
 fn start(contender: &Contender) -> Result<Values> {
@@ -83,7 +85,10 @@ fn start(contender: &Contender) -> Result<Values> {
         return Ok(vec![nanoseconds(version), None]);
     }
     let mut child = contender.spawn(Role::Init)?.spawn(&contender.program)?;
-    wait_until_ready(&mut child)?;
+    wait::until("it is ready", Duration::ZERO, || {
+        ensure!(child.poll_status()?.is_none(), "it ended");
+        is_ready(child.pid)
+    })?;
     Ok(vec![nanoseconds(version), nanoseconds(child.started.elapsed())])
 }
 

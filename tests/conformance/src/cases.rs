@@ -231,10 +231,9 @@ fn v_prints_the_version(program: &Program, role: Role) -> Result<()> {
 }
 
 fn v_without_stdout(program: &Program, role: Role) -> Result<()> {
-    for stdout in [Stream::Closed, Stream::Full, Stream::Broken] {
-        Spawn { stdout, ..Spawn::new(role).arguments(["-v"]) }.run(program)?.check("", "")?;
-    }
-    Ok(())
+    [Stream::Closed, Stream::Full, Stream::Broken]
+        .into_iter()
+        .try_for_each(|stdout| Spawn { stdout, ..Spawn::new(role).arguments(["-v"]) }.run(program)?.check("", ""))
 }
 
 fn empty_argv(program: &Program, role: Role) -> Result<()> {
@@ -420,10 +419,9 @@ const USER: u32 = 65535;
 fn any_user(program: &Program, role: Role) -> Result<()> {
     // The program's file may be in a directory that the user can't enter. The bare root is open to all.
     // The second is in the range that a cluster assigns from.
-    for user in [USER, 1_000_000_000 + std::process::id()] {
-        lives_without(program, role, Privileges { user: Some(user), bare_root: true, ..NONE })?;
-    }
-    Ok(())
+    [USER, 1_000_000_000 + std::process::id()]
+        .into_iter()
+        .try_for_each(|user| lives_without(program, role, Privileges { user: Some(user), bare_root: true, ..NONE }))
 }
 
 fn documented_calls_only(program: &Program, role: Role) -> Result<()> {

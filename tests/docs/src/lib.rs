@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 #[derive(Default)]
@@ -29,7 +28,7 @@ pub struct Block {
 impl Page {
     pub fn read(repository: &Path, file: impl Into<PathBuf>) -> Result<Self> {
         let file = file.into();
-        let text = fs::read_to_string(repository.join(&file));
+        let text = std::fs::read_to_string(repository.join(&file));
         Ok(Self::parse(text.with_context(|| format!("can't read {}", file.display()))?, file))
     }
 

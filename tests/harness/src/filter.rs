@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, anyhow};
 use nix::libc;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, sock_filter};
-use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 use syscalls::{Sysno, x86};
@@ -22,7 +21,7 @@ const ARCHITECTURE: u32 = 4;
 
 pub(crate) fn read(profile: &Path) -> Result<BpfProgram> {
     let problem = || format!("{} is not a seccomp profile that can be applied here", profile.display());
-    let content = fs::read(profile).with_context(|| format!("can't read {}", profile.display()))?;
+    let content = std::fs::read(profile).with_context(|| format!("can't read {}", profile.display()))?;
     let profile = serde_json::from_slice(&content).with_context(problem)?;
     // As runtimes do, ignore calls that this architecture lacks.
     let numbers = seccomp::allowed(&profile).filter_map(|name| Some(Sysno::from_str(name).ok()?.id().into()));

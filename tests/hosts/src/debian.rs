@@ -7,8 +7,7 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
-use xtask::debian;
-use xtask::{output, status};
+use xtask::{debian, output, status};
 
 /// Only root can enter it: a tree contains set-user-ID programs that get no updates.
 const TREES: &str = "/var/cache/pause-hosts";

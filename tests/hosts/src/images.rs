@@ -55,9 +55,7 @@ pub fn control(shell: &Shell, mutant: &Mutant, is_released: bool) -> Result<Path
         let config = r#"{"Entrypoint":["/pause"],"User":"65535:65535"}"#;
         let archive = small(shell, path, REFERENCE, config, &path.join(PROGRAM), &["pause"])?;
         for copy in [image::air_gap_archive(native), "pause.oci.tar".into()] {
-            let copy = path.join(copy);
-            shell.create_dir(copy.parent().context("a file in a directory")?)?;
-            shell.copy_file(&archive, copy)?;
+            shell.write_file(path.join(copy), shell.read_binary_file(&archive)?)?;
         }
         Ok(std::fs::rename(path.join("layout"), path.join(LAYOUT))?)
     })?;

@@ -1,6 +1,5 @@
 //! The image: its bytes are golden, and it has what readers rely on.
 
-use crate::case;
 use anyhow::{Context, Result, bail, ensure};
 use contract::{PULL_BUDGET, SYSTEM_CALLS};
 use flate2::read::GzDecoder;
@@ -15,10 +14,9 @@ use std::path::Path;
 use std::process::Command;
 use xtask::digest::sha256;
 use xtask::image::air_gap_archive;
-use xtask::output;
 use xtask::platform::{self, PLATFORMS, Platform};
-use xtask::seccomp;
 use xtask::test::Program;
+use xtask::{output, seccomp};
 
 const ARCHIVE: &str = "pause.oci.tar";
 
@@ -115,7 +113,7 @@ pub fn trials(directory: &Path, programs: &[Program], bless: bool) -> Vec<Trial>
 
 fn trial(directory: &Path, sentence: &str, run: impl FnOnce(&Path) -> Result<()> + Send + 'static) -> Trial {
     let directory = directory.to_owned();
-    case("image", sentence, move || run(&directory).map(|()| Completion::Completed))
+    crate::case("image", sentence, move || run(&directory).map(|()| Completion::Completed))
 }
 
 /// Compares an artefact with its golden file, or replaces the golden file.

@@ -1,6 +1,5 @@
 //! Builds the image again from a copy of the sources, with everything else as different as possible.
 
-use crate::case;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::{Completion, Trial};
 use std::env::{current_exe, join_paths, split_paths, var_os};
@@ -8,7 +7,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use xtask::image::air_gap_archive;
 use xtask::test::Program;
 use xtask::{platform, sources};
 
@@ -53,7 +51,7 @@ pub fn trial(image: &Path, programs: &[Program]) -> Trial {
         "a copy of the sources gives the same bytes at another path, to another user, in another place and time";
     let platforms = [programs.first(), programs.last()].into_iter().flatten().map(|program| program.name.clone());
     let (image, platforms) = (image.to_owned(), platforms.collect::<Vec<_>>());
-    case("pause.oci.tar", sentence, move || {
+    crate::case("pause.oci.tar", sentence, move || {
         let repository = Path::new(".").canonicalize()?;
         let directory = tempfile::tempdir_in(repository.join("target"))?;
         let copy = directory.path().join("a b ü");
@@ -68,7 +66,7 @@ pub fn trial(image: &Path, programs: &[Program]) -> Trial {
         let lost = downloads.lines().find(|file| !Path::new(file).exists());
         ensure!(lost.is_none(), "the caller's cargo has lost {}", lost.unwrap_or_default());
         for name in &platforms {
-            let archive = air_gap_archive(platform::parse(name)?);
+            let archive = xtask::image::air_gap_archive(platform::parse(name)?);
             let is_same = fs::read(copy.join("dist").join(&archive))? == fs::read(image.join(&archive))?;
             ensure!(is_same, "{archive} differs");
         }

@@ -26,7 +26,6 @@ use nix::sys::signal::Signal::{self, SIGCHLD, SIGINT, SIGTERM};
 use object::Endianness::Little;
 use object::elf::ELFCLASS32;
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 use tempfile::TempDir;
 use xtask::platform::{PLATFORMS, Platform};
@@ -129,7 +128,7 @@ impl Tracee for Emulator {
             breakpoint: None,
             handling: Handling { blocked, ..Handling::default() },
             sent: None,
-            file: fs::read(&program.file)?,
+            file: std::fs::read(&program.file)?,
             base: 0,
             _directory: directory,
         };

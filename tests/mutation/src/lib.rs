@@ -115,14 +115,7 @@ pub fn build_edited(
     // All mutants are built in one directory, and another command may be building one.
     let lock = File::create(target.join("lock"))?;
     lock.lock()?;
-    // Only what differs from the previous mutant, so that cargo compiles nothing else again.
-    for file in sources::list(&repository)? {
-        let (original, copy) = (fs::read(repository.join(&file))?, copy.join(file));
-        if fs::read(&copy).ok().as_ref() != Some(&original) {
-            fs::create_dir_all(copy.parent().context("a file in a directory")?)?;
-            fs::write(&copy, original)?;
-        }
-    }
+    sources::copy(&repository, &copy)?;
     edit(&copy)?;
     if let Some(platform) = platform {
         // With the repository's toolchains, but not its directories for programs.

@@ -172,11 +172,6 @@ pub fn air_gap_archive(platform: &Platform) -> String {
     format!("{AIR_GAP}pause-{}.tar", platform.file_name())
 }
 
-/// Size of manifest, config and layer for this binary.
-pub fn pull_size(binary: &Binary) -> Result<u64> {
-    Ok(Layout::of(std::slice::from_ref(binary), &Contents::usual())?.images[0].pull())
-}
-
 /// Splits a tag from an image's name. A port isn't a tag.
 fn split_tag(name: &str) -> (&str, Option<&str>) {
     match name.rsplit_once(':') {
@@ -248,13 +243,10 @@ fn parse_user(text: &str) -> Result<String> {
 fn parse_link(text: &str) -> Result<String> {
     let path = text.strip_prefix('/').unwrap_or_default();
     let mounted = ["dev", "etc", "proc", "run", "sys"].iter().any(|name| path.split('/').next() == Some(name));
-    let is_plain = |part: &str| {
-        !["", ".", ".."].contains(&part)
-            && !part.starts_with(".wh.")
-            && part.bytes().all(|byte| byte.is_ascii_graphic())
-    };
+    let is_special = |part: &str| ["", ".", ".."].contains(&part) || part.starts_with(".wh.");
+    let is_plain = path.len() <= 100 && path.bytes().all(|byte| byte.is_ascii_graphic());
     ensure!(
-        path.len() <= 100 && path.split('/').all(is_plain) && !mounted,
+        is_plain && !path.split('/').any(is_special) && !mounted,
         "a link is a path like /usr/bin/pod: up to 100 ASCII characters, without blanks or components like `.`, `..` \
          and `.wh.pod`, and not in /dev, /etc, /proc, /run or /sys"
     );

@@ -1,10 +1,12 @@
 //! The state of the git repository: its commit, tag, origin and changes.
 
-use super::VERSION;
 use crate::sources;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::Path;
+
+/// The tag of this version.
+pub const TAG: &str = concat!("v", env!("CARGO_PKG_VERSION"));
 
 pub struct GitState {
     pub commit: String,
@@ -41,22 +43,17 @@ impl GitState {
     }
 
     pub fn check_tag(&self, repository: &Path) -> Result<()> {
-        let tag = tag();
-        let commit = format!("refs/tags/{tag}^{{commit}}");
+        let commit = format!("refs/tags/{TAG}^{{commit}}");
         let tagged = git(repository, &["rev-parse", "--verify", "--quiet", &commit]).ok();
         let others = git(repository, &["tag", "--points-at", "HEAD"])?;
         let is_version = |tag: &&str| tag.strip_prefix('v').is_some_and(|rest| rest.starts_with(char::is_numeric));
         match (tagged, others.lines().find(is_version)) {
             (Some(tagged), _) if tagged == self.commit => Ok(()),
-            (Some(_), _) => bail!("the tag {tag} belongs to another commit; run `git switch --detach {tag}`"),
+            (Some(_), _) => bail!("the tag {TAG} belongs to another commit; run `git switch --detach {TAG}`"),
             (None, Some(other)) => bail!("the commit's tag is {other}, which is another version"),
-            (None, None) => bail!("the tag {tag} does not exist"),
+            (None, None) => bail!("the tag {TAG} does not exist"),
         }
     }
-}
-
-pub fn tag() -> String {
-    format!("v{VERSION}")
 }
 
 /// Returns the output of git, without the newline at its end. Changes nothing in the repository.

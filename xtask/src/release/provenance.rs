@@ -1,6 +1,6 @@
 //! SLSA provenance v1, in an in-toto statement.
 
-use super::git_state::tag;
+use super::git_state::TAG;
 use super::{Arguments, Files, GitState, VERSION, json};
 use crate::build::Binary;
 use crate::compiler::{Compiler, Toolchain};
@@ -10,7 +10,6 @@ use crate::platform::PLATFORMS;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json as object};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use xshell::{Shell, cmd};
 
 pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
@@ -70,7 +69,7 @@ impl Rustc {
                 let found = built.filter_map(|platform| Some((platform.target, toolchain.core(platform.target)?)));
                 for (target, file) in found {
                     let name = file.file_name().unwrap_or_default().to_string_lossy();
-                    core.insert(format!("{target}/{name}"), sha256(&fs::read(&file)?));
+                    core.insert(format!("{target}/{name}"), sha256(&std::fs::read(&file)?));
                 }
             }
             let name = format!("{compiler} rustc {version}");
@@ -97,7 +96,7 @@ pub fn write(
 
     let mut source = object!({ "digest": { "gitCommit": state.commit } });
     match &state.origin {
-        Some(origin) => source["uri"] = format!("{origin}@refs/tags/{}", tag()).into(),
+        Some(origin) => source["uri"] = format!("{origin}@refs/tags/{TAG}").into(),
         None => source["name"] = "pause".into(),
     }
     let dependencies = [vec![source], resolved_dependencies(shell, compilers)?].concat();

@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 use tar::EntryType;
 use tempfile::TempDir;
 use xshell::{Shell, cmd};
@@ -29,11 +30,9 @@ pub fn archive(shell: &Shell) -> Result<Vec<u8>> {
     // Not in a directory that others can write to: cargo reads the configuration of parent directories.
     let directory = TempDir::with_prefix_in("source-", shell.current_dir().join("target"))?;
     let root = directory.path();
-    for file in sources::list(&shell.current_dir())? {
-        if PARTS.iter().any(|part| file.starts_with(part)) {
-            fs::create_dir_all(root.join(&file).parent().context("a file in a directory")?)?;
-            shell.copy_file(&file, root.join(&file))?;
-        }
+    let is_part = |file: &&PathBuf| PARTS.iter().any(|part| file.starts_with(part));
+    for file in sources::list(&shell.current_dir())?.iter().filter(is_part) {
+        shell.write_file(root.join(file), shell.read_binary_file(file)?)?;
     }
     fs::rename(root.join("packaging/Makefile"), root.join("Makefile"))?;
     shell.write_file(root.join("digests.mk"), digests(shell)?)?;

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use xtask::digest::sha256;
 use xtask::image::{LICENSES, air_gap_archive};
@@ -12,7 +11,7 @@ use xtask::release::{Files, NOTICE, PROVENANCE, SBOM, SUMS, VERSION, source};
 use xtask::sources;
 
 pub fn check(directory: &Path) -> Result<()> {
-    let read = |path: PathBuf| Ok((path.display().to_string(), fs::read(directory.join(path))?));
+    let read = |path: PathBuf| Ok((path.display().to_string(), std::fs::read(directory.join(path))?));
     let release: Files = sources::list(directory)?.into_iter().map(read).collect::<Result<_>>()?;
     check_files(&release)?;
     check_sbom(&release)?;

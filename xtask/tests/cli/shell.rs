@@ -2,10 +2,9 @@
 
 use crate::{Skip, original};
 use anyhow::{Context, Result, bail, ensure};
-use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, fs};
 use tempfile::TempDir;
 use xtask::{platform, sources};
 

@@ -47,13 +47,9 @@ pub fn programs(directory: Option<&Path>) -> Result<Vec<(PathBuf, String)>> {
             Some(directory) => Some(directory.join(name)).filter(|file| file.is_file()),
             None => prerequisites::find(name),
         };
-        let missing = || {
-            UsageError(format!(
-                "{name} is missing; unpack the server archive of Kubernetes 1.36 \
-                 (https://kubernetes.io/releases/download) and pass its directory with --kubernetes DIR"
-            ))
-        };
-        let file = file.with_context(missing)?.canonicalize()?;
+        let advice = "unpack the server archive of Kubernetes 1.36 (https://kubernetes.io/releases/download)";
+        let error = || UsageError(format!("{name} is missing; {advice} and pass its directory with --kubernetes DIR"));
+        let file = file.with_context(error)?.canonicalize()?;
         let version = Command::new(&file).arg("--version").output().with_context(|| format!("can't run {name}"))?;
         let is_kubernetes = version.stdout.starts_with(b"Kubernetes v");
         ensure!(is_kubernetes, UsageError(format!("{} is not Kubernetes' {name}", file.display())));

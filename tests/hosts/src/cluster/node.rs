@@ -6,7 +6,6 @@ use crate::hosts::containerd;
 use crate::images::REFERENCE;
 use anyhow::Result;
 use nix::sys::signal::Signal;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use xshell::{Shell, cmd};
@@ -73,7 +72,7 @@ pub fn import(shell: &Shell, archive: &Path) -> Result<()> {
 
 fn start_kubelet(shell: &Shell, images_available: &str) -> Result<Daemon> {
     let configuration = include_str!("kubelet.yaml").replace("IMAGES_AVAILABLE", images_available);
-    fs::write("/tmp/kubelet.yaml", configuration)?;
+    std::fs::write("/tmp/kubelet.yaml", configuration)?;
     let kubelet = cmd!(
         shell,
         "{KUBERNETES}/kubelet --config /tmp/kubelet.yaml --kubeconfig {KUBECONFIG} --hostname-override {NAME}

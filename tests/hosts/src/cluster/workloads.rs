@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 use procfs::process::{Process, all_processes};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use xshell::cmd;
 
@@ -93,7 +92,7 @@ fn traces(cluster: &Cluster) -> Result<[(&'static str, usize); 5]> {
         ("processes", count("pause") + count("busybox") + count("sleep")),
         ("shims", count("containerd-shim")),
         ("mounts", Process::myself()?.mountinfo()?.0.len()),
-        ("network interfaces", fs::read_dir("/sys/class/net")?.count()),
+        ("network interfaces", std::fs::read_dir("/sys/class/net")?.count()),
     ])
 }
 

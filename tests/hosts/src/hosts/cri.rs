@@ -4,14 +4,13 @@ use super::containerd::SOCKET;
 use anyhow::{Result, bail};
 use std::fs;
 use xshell::{Shell, cmd};
-use xtask::status;
 
 /// Debian's packages of these programs.
 pub const PACKAGES: [&str; 2] = ["protobuf-compiler", "curl"];
 
 /// Calls a method (`RuntimeService/RunPodSandbox`). The messages are cri.proto's, in protobuf's text format.
 pub fn call(method: &str, request: &str) -> Result<String> {
-    status!("> {method} {request}");
+    xtask::status!("> {method} {request}");
     call_quietly(method, request)
 }
 

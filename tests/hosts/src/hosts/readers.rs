@@ -14,7 +14,6 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use xshell::{Shell, cmd};
-use xtask::image::air_gap_archive;
 use xtask::{output, platform, status};
 
 /// A source, the negative controls that it must not unpack, and a script that unpacks it to the directory `root`.
@@ -127,7 +126,7 @@ fn read(fixture: &mut Fixture, reads: &[Read]) -> Result<()> {
     let layer = layers.get(native.name).context("the index has this machine's platform")?;
     fs::write("/tmp/layer.tar", cmd!(fixture.shell, "zcat --force {layer}").quiet().output()?.stdout)?;
     let program = fs::read(image.with_file_name(IMAGE).join(PROGRAM))?;
-    let one = directory.join(air_gap_archive(native));
+    let one = directory.join(xtask::image::air_gap_archive(native));
     for (number, &(name, broken_by, script)) in reads.iter().enumerate() {
         status!("$ {script}");
         let place = fixture.shell.create_dir(format!("/tmp/{number}"))?;
