@@ -93,8 +93,7 @@ pub fn channel(shell: &Shell) -> Result<String> {
     Ok(channel.context("rust-toolchain.toml has no channel")?.trim_matches('"').into())
 }
 
-/// Installs the private toolchain, with the source of `core`, unless it is there. Returns its name, such as
-/// `1.95.0-x86_64-unknown-linux-gnu`, and its home of rustup.
+/// Installs the private toolchain with the source of `core`, unless it is there. Returns its name and home of rustup.
 fn private(shell: &Shell) -> Result<(String, PathBuf)> {
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
     let name = format!("{}-{host}", channel(shell)?);

@@ -87,8 +87,7 @@ APT::Architectures "{architecture}";
         Ok(suite)
     }
 
-    /// Downloads a package and its direct and indirect dependencies, as far as their names have one of these prefixes.
-    /// The returned files live as long as this.
+    /// Downloads a package, and dependencies whose names have one of these prefixes. The files live as long as this.
     pub fn download(&self, package: &str, prefixes: &[&str]) -> Result<Vec<PathBuf>> {
         let list = output(self.apt(cmd!(self.shell, "apt-cache depends --recurse --important {package}")))?;
         // Names of packages start a line. Their dependencies are indented.

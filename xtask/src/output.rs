@@ -33,8 +33,7 @@ pub fn cleanup() {
     std::mem::forget(unfinished);
 }
 
-/// Artefacts of a command, in memory until they are committed. A directory with an `index.json` is an OCI image layout,
-/// which replaces an earlier one.
+/// A command's artefacts, in memory until they are committed. A layout, which has an `index.json`, replaces another.
 pub struct Staged {
     directory: PathBuf,
     files: Vec<(PathBuf, Vec<u8>, u32)>,

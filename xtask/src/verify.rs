@@ -161,8 +161,7 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 struct Ours {
     archives: Files,
     layout: Files,
-    /// The files that skopeo's `dir:` makes of the image in a registry, with a name for its `manifest.json`: the index of
-    /// all platforms, or the manifest of one.
+    /// The files that skopeo's `dir:` makes of the index of all platforms, and of each manifest, with their names.
     copies: Vec<(String, Files)>,
     manifests: Vec<(&'static str, Vec<u8>)>,
 }

@@ -99,7 +99,12 @@ pub static CASES: &[Case] = &[
     case(BOTH, "exits with 0 on SIGTERM and reaps if started with every signal ignored",
          |p, r| lives(p, Spawn { ignore: true, ..Spawn::new(r) })),
     case(BOTH, "leaves no signal blocked, whatever its arguments are", unblocked).ours().native(MASK),
-    case(BOTH, "honours a SIGTERM that was pending when it started", pending).ours(),
+    case(BOTH, "honours a SIGTERM that was pending when it started", |p, r| {
+        let end = Spawn { pending: Some(libc::SIGTERM), ..Spawn::new(r) }.run(p)?;
+        let is_right = end.status.success() && end.stderr.ends_with(TERMINATED) && end.stdout.is_empty();
+        ensure!(is_right, "it ended with {end:?}");
+        Ok(())
+    }).ours(),
     case(BOTH, "reaps at start the children that died before", |p, r| {
         let mut child = Spawn { dead_children: 3, ..Spawn::new(r) }.ready(p)?;
         child.wait_until_childless()?;
@@ -117,7 +122,12 @@ pub static CASES: &[Case] = &[
          |p, r| lives(p, Spawn { limits: vec![(libc::RLIMIT_STACK, 16 << 10)], ..Spawn::new(r) })).ours().native(MEMORY),
     case(BOTH, "reaps and exits with 0 if it may have no data",
          |p, r| lives(p, Spawn { limits: vec![(libc::RLIMIT_DATA, 0)], ..Spawn::new(r) })).ours().native(MEMORY),
-    case(BOTH, "reaps and exits with 0 if it may open no file", no_files).native(FILES),
+    case(BOTH, "reaps and exits with 0 if it may open no file", |p, r| {
+        let end = reaps_and_ends(p, Spawn { limits: vec![(libc::RLIMIT_NOFILE, 0)], ..Spawn::new(r) })?;
+        // Its messages may be lost: poll(2) takes at most as many descriptors as a process may have.
+        ensure!(end.status.success(), "it ended with {end:?}");
+        Ok(())
+    }).native(FILES),
     // Privileges
     case(BOTH, "reaps and exits with 0 without any capability, or a way to get one",
          |p, r| lives_without(p, r, Privileges { no_capabilities: true, ..NONE })),
@@ -386,22 +396,8 @@ fn unblocked(program: &Program, role: Role) -> Result<()> {
     Ok(())
 }
 
-fn pending(program: &Program, role: Role) -> Result<()> {
-    let end = Spawn { pending: Some(libc::SIGTERM), ..Spawn::new(role) }.run(program)?;
-    let is_right = end.status.success() && end.stderr.ends_with(TERMINATED) && end.stdout.is_empty();
-    ensure!(is_right, "it ended with {end:?}");
-    Ok(())
-}
-
 fn lives_without_stderr(program: &Program, role: Role, stderr: Stream) -> Result<()> {
     reaps_and_ends(program, Spawn { stdout: Stream::Closed, stderr, ..Spawn::new(role) })?.check("", "")
-}
-
-fn no_files(program: &Program, role: Role) -> Result<()> {
-    let end = reaps_and_ends(program, Spawn { limits: vec![(libc::RLIMIT_NOFILE, 0)], ..Spawn::new(role) })?;
-    // Its messages may be lost: poll(2) takes at most as many descriptors as a process may have.
-    ensure!(end.status.success(), "it ended with {end:?}");
-    Ok(())
 }
 
 const ALL: Privileges =

@@ -20,9 +20,8 @@ pub struct SystemCalls {
     pub architecture: &'static str,
     /// All calls of the program's instructions, in alphabetical order.
     pub own: &'static [&'static str],
-    /// The calls that the kernel makes it do: the end of a handler, if the kernel supplies the code for it, and the
-    /// restart of an interrupted poll that has no handler to run, for example after SIGSTOP or in a cgroup that was
-    /// frozen. A ppoll starts anew.
+    /// The calls that the kernel makes it do: a handler's end, if the kernel has the code for that, and the restart of
+    /// an interrupted poll without a handler to run, as after SIGSTOP or in a frozen cgroup. A ppoll starts anew.
     pub by_kernel: &'static [&'static str],
 }
 

@@ -49,8 +49,7 @@ fn state(pid: i32) -> Result<ProcState> {
 /// `do_wait` in <https://github.com/torvalds/linux/blob/v6.12/kernel/exit.c>
 pub fn is_asleep(pid: i32) -> Result<bool> {
     // "running" means outside of a system call, or busy in one: `proc_pid_syscall` in
-    // <https://github.com/torvalds/linux/blob/v6.12/fs/proc/base.c>. Without permission to read this, fall back to the
-    // state.
+    // <https://github.com/torvalds/linux/blob/v6.12/fs/proc/base.c>. Without permission to read it, the state decides.
     let is_running = |call: String| call.starts_with("running");
     Ok(state(pid)? == ProcState::Sleeping && !fs::read_to_string(format!("/proc/{pid}/syscall")).is_ok_and(is_running))
 }

@@ -231,8 +231,7 @@ fn messages(scenario: &Scenario, sleeps: bool, killed: bool, sent: &[Sent]) -> V
         Role::Ordinary => vec!["", WARNING],
     };
     let mut handled: Vec<_> = sent.iter().filter(|sent| sent.handled && message(sent.signal).is_some()).collect();
-    // Of several pending signals, the kernel delivers the lower number first. The other's handler interrupts that one's
-    // at once, and exits.
+    // Of several pending signals, the kernel delivers the lower number first. The other's handler interrupts it.
     if handled.iter().any(|sent| sent.together) {
         handled.sort_by_key(|sent| sent.signal as i32);
         handled.drain(..handled.len() - 1);

@@ -4,8 +4,7 @@ use anyhow::{Context, Result};
 use xtask::build::Binary;
 
 pub fn variants(binary: &Binary, page_size: u32) -> Result<[(String, Vec<u8>); 2]> {
-    // Offsets in a file with 64 or 32 bits: of the entry, of the program headers' offset, and of the address in the first
-    // program header. EI_CLASS is 2 for 64 bits.
+    // Offsets of the entry, of the program headers' offset, and of the first one's address. EI_CLASS is 2 for 64 bits.
     let [entry, headers, address] = if binary.content[4] == 2 { [24, 32, 64 + 16] } else { [24, 28, 52 + 8] };
     // The file's offset 0 can't be mapped to half a page, except by user-space emulators, whose pages have 4 KiB.
     let shift = page_size / 2;

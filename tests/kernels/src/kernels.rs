@@ -1,6 +1,6 @@
 //! The kernels, and the machines on which they boot.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use std::fmt;
 use std::sync::LazyLock;
 use xtask::platform::{self, Platform};
@@ -66,11 +66,10 @@ impl Kernel {
 }
 
 pub fn parse(name: &str) -> Result<String> {
-    if KERNELS.iter().any(|kernel| kernel.is(name)) {
-        return Ok(name.into());
-    }
     let names: Vec<_> = KERNELS.iter().map(|kernel| kernel.name).collect();
-    bail!("unknown kernel or version; the kernels are {}", names.join(", "))
+    let is_known = KERNELS.iter().any(|kernel| kernel.is(name));
+    ensure!(is_known, "unknown kernel or version; the kernels are {}", names.join(", "));
+    Ok(name.into())
 }
 
 /// A kernel, and the platform of a program to test on it.

@@ -100,8 +100,7 @@ pub fn build(shell: &Shell, mutant: &Mutant) -> Result<PathBuf> {
     built.with_context(|| format!("mutant {:?}", mutant.name))?.map_err(anyhow::Error::msg)
 }
 
-/// Builds the program, for this machine or that platform, after `edit` has changed a copy of the repository. Returns
-/// the binary, or the message of compiler or linker.
+/// Builds the program, for this machine or that platform, from an edited copy. Returns the file, or the tools' message.
 pub fn build_edited(
     shell: &Shell,
     name: &str,

@@ -86,9 +86,8 @@ pub struct Layout {
 impl Layout {
     /// Makes the image of these binaries, in the form that docs/readers.md gives reasons for.
     ///
-    /// `index.json` names an index of all platforms, because skopeo refuses to choose among several manifests. There is
-    /// a descriptor for each name of the image, as containerd writes them. Docker loads one platform: the first, so that
-    /// the archive is the same on every machine.
+    /// `index.json` names an index of all platforms, since skopeo refuses to choose among manifests. Each name of the
+    /// image has a descriptor, as containerd writes them. Docker loads the first platform, on every machine.
     pub fn of(binaries: &[Binary], contents: &Contents) -> Result<Self> {
         let mut files = BTreeMap::from([("oci-layout".into(), canonical(json!({ "imageLayoutVersion": "1.0.0" })))]);
         let mut add = |media_type, content: Vec<u8>| {
