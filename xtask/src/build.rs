@@ -90,12 +90,12 @@ pub fn build_by(shell: &Shell, platforms: &[&'static Platform], compilers: &Comp
 
 /// Builds the program for one platform and writes it to `target/programs`. Returns its path.
 pub fn program(shell: &Shell, platform: &'static Platform) -> Result<PathBuf> {
-    Ok(write(shell, &build(shell, &[platform])?)?.remove(0))
+    Ok(write(shell, "target/programs", &build(shell, &[platform])?)?.remove(0))
 }
 
-/// Writes programs to `target/programs`. Returns their paths.
-pub fn write(shell: &Shell, binaries: &[Binary]) -> Result<Vec<PathBuf>> {
-    let path = shell.current_dir().join("target/programs");
+/// Writes programs to a directory of the repository. Returns their paths.
+pub fn write(shell: &Shell, directory: &str, binaries: &[Binary]) -> Result<Vec<PathBuf>> {
+    let path = shell.current_dir().join(directory);
     let mut staged = Staged::new(&path)?;
     binaries.iter().for_each(|binary| staged.file(binary.file_name(), &*binary.content, 0o755));
     staged.commit()?;

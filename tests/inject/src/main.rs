@@ -97,7 +97,9 @@ fn build(shell: &Shell, platforms: &[&'static Platform]) -> Result<Vec<(&'static
     for platform in platforms.iter().filter(|platform| !is_traced(platform)) {
         prerequisites.file(&platform.emulator(), QEMU_USER, "stop programs for other platforms");
     }
-    let files = build::write(shell, &build::build_with(shell, platforms, None, prerequisites)?)?;
+    let binaries = build::build_with(shell, platforms, None, prerequisites)?;
+    // Apart from other commands: a file that one of them is writing can't be executed.
+    let files = build::write(shell, "target/inject", &binaries)?;
     let programs = platforms.iter().zip(files);
     Ok(programs.map(|(platform, file)| (*platform, Program::new(platform.name, file))).collect())
 }
