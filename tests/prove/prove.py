@@ -1,22 +1,17 @@
 """Proves that the machine code that ships does what docs/contract.md says, for every argument and every kernel answer.
 
-The code runs symbolically: registers, memory and answers are formulas, and a solver decides each question about them.
-A loop can't be run for ever, so it is cut at its head. There, everything that a pass through the loop changes is
-forgotten, and one more pass then stands for all of them. Each path from one cut to the next is compared with the
-contract, which stands below as functions. docs/tests.md explains it on a page.
+The code runs symbolically: registers, memory and answers are formulas, about which a solver decides each question. A
+loop is cut at its head: what a pass changes is forgotten, and one more pass stands for all of them. Each path from one
+cut to the next is compared with the contract, which stands below as functions. docs/tests.md explains it on a page.
 """
 
-import ctypes
 import json
 import logging
-import pathlib
-import random
 import re
 import signal
 import sys
 import tomllib
 from collections import namedtuple
-from concurrent.futures import ProcessPoolExecutor
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -26,19 +21,17 @@ import angr  # noqa: E402
 import archinfo  # noqa: E402
 import claripy  # noqa: E402
 from angr.engines import UberEnginePcode  # noqa: E402
+from archinfo import arch_from_id  # noqa: E402
 from claripy import ULE, ULT, And, If, Not, Or  # noqa: E402
 
-HERE = pathlib.Path(__file__).parent
 BASE = {32: 0xB65D0000, 64: 0x7F12B65D0000}  # where the file is, by bits; the program is position-independent
 STACK = 1024  # the program may use so many bytes of stack
 LONGEST = 1000  # a path without a loop has fewer instructions
 SECONDS = 120  # a proof may take so much of the processor's time
-SEED, FLIPS = 20, 120  # for the bits that are flipped in mutants, on each platform
-SIGINT, SIGTERM, SIGCHLD = 2, 15, 17
+SIGINT, SIGTERM, SIGCHLD, SIG_SETMASK = 2, 15, 17, 2
 SA_NOCLDSTOP, SA_RESTORER = 1, 0x04000000
-SIG_SETMASK, WNOHANG, POLLOUT = 2, 1, 4
-STDOUT, STDERR = 1, 2
-ARCHES = tomllib.loads((HERE / "arches.toml").read_text())
+STDOUT, STDERR, WNOHANG, POLLOUT = 1, 2, 1, 4
+ARCHES = tomllib.load(open("tests/prove/arches.toml", "rb"))
 # A system call, the stack pointer at it, and what its arguments point to; or a look at an element of argv.
 Call = namedtuple("Call", "name arguments answer stack memory")
 # A place that the kernel starts the program at: the stack pointer there, how many bytes above may be written, the place
@@ -52,13 +45,6 @@ class Refused(Exception):
 
 class Unknown(Exception):
     """An instruction that the engine doesn't know. Another engine may."""
-
-
-class Pcode(UberEnginePcode):
-    def _execute_callother(self):
-        """Ignores the operation that chooses Arm's instruction set after a return. No address here has bit 0."""
-        if self.state.arch.name.split(":")[0] != "ARM" or self._current_op.output is not None:
-            super()._execute_callother()
 
 
 def s390_condition(_state, mask, operation, left, right, _more):
@@ -88,39 +74,6 @@ def ordered(parts, endness):
     return parts[::-1] if endness == "Iend_LE" else parts
 
 
-class Registers(angr.SimStatePlugin):
-    """The contents of the largest registers, of which all others are parts. One that isn't set may contain anything."""
-
-    def __init__(self, proof, contents=()):
-        super().__init__()
-        self.proof, self.contents = proof, dict(contents)
-
-    @angr.SimStatePlugin.memo
-    def copy(self, _memo):
-        return Registers(self.proof, self.contents)
-
-    def find(self, place, size):
-        """Returns the largest register around a place, and which of its bytes are meant, from the most significant."""
-        place, size = self.proof.registers[place] if isinstance(place, str) else (place, size)
-        place = place if isinstance(place, int) else plain(place)
-        name, start, whole = self.proof.homes[place]
-        if name not in self.contents:
-            self.contents[name] = fresh(name, whole)
-        return name, place - start if self.proof.register_endness == "Iend_BE" else start + whole - place - size, size
-
-    def load(self, place, size=None, **_):
-        name, first, size = self.find(place, size)
-        return self.contents[name].get_bytes(first, size)
-
-    def store(self, place, data, size=None, condition=None, **_):
-        data = claripy.BVV(data, self.proof.bits) if isinstance(data, int) else data
-        name, first, size = self.find(place, len(data) // 8)
-        data = data if condition is None else If(condition, data, self.load(place, size))
-        parts = self.contents[name].chop(8)
-        parts[first : first + size] = [data]
-        self.contents[name] = claripy.Concat(*parts)
-
-
 class Path(angr.SimStatePlugin):
     """A path from one cut to the next, and the memory on it: the file, the stack and argv. Other places are refused."""
 
@@ -145,13 +98,10 @@ class Path(angr.SimStatePlugin):
         at, offset, bits = plain(address), plain(address - self.root.stack), len(address)
         offset = offset - (offset >> bits - 1 << bits) if isinstance(offset, int) else None
         at = at if isinstance(at, int) else None
-        known = [place % min(size, self.proof.word) == 0 for place in (at, offset) if place is not None]
-        self.align(size == 1 or all(known))
-        return address, at, offset
-
-    def align(self, aligned):
         if self.proof.arch.aligned:
-            self.proof.require(aligned, "reads and writes only at multiples of the size")
+            known = [place % min(size, self.proof.word) == 0 for place in (at, offset) if place is not None]
+            self.proof.require(all(known), "reads and writes only at multiples of the size")
+        return address, at, offset
 
     def load(self, address, size, endness=None, **_):
         proof, (address, at, offset) = self.proof, self.place(address, size)
@@ -160,15 +110,14 @@ class Path(angr.SimStatePlugin):
             return claripy.BVV(ordered(content, endness))
         if offset is not None:
             for at in range(offset, offset + size):
-                known = at in self.stack or at in self.root.action
-                proof.require(known, "reads nothing on the stack that it hasn't written there")
+                proof.require(at in self.stack or at in self.root.action, "reads only what it wrote to the stack")
                 self.stack.setdefault(at, fresh("environment", 1))
             return claripy.Concat(*ordered([self.stack[at] for at in range(offset, offset + size)], endness))
         for pointer, content in self.strings:
             at = plain(address - pointer)
             if isinstance(at, int):
-                self.align(size == 1)  # a string begins anywhere
-                proof.require(at + size <= len(content), "reads at most the first four bytes of an argument")
+                known = at + size <= len(content) and (size == 1 or not proof.arch.aligned)
+                proof.require(known, "reads at most the first four bytes of an argument")
                 return claripy.Concat(*ordered(content[at : at + size], endness))
         # An element of argv, whose index differs from pass to pass. The program may overwrite argv afterwards.
         whole = self.left is not None and self.stack.keys().isdisjoint(self.root.action)
@@ -176,7 +125,7 @@ class Path(angr.SimStatePlugin):
         offset = address - self.root.stack - proof.word
         index = claripy.LShR(offset, proof.word.bit_length() - 1)
         inside = And(offset == index * proof.word, index != 0, ULT(index, self.root.argc))
-        proof.check(self.state, inside, "reads argv only at the index of an argument")
+        self.check(inside, "reads argv only at the index of an argument")
         pointer, content = fresh("pointer", proof.word), [fresh("string", 1) for _ in range(4)]
         self.strings += ((pointer, content),)
         self.events.append(Call("argument", [index], None, None, content))
@@ -198,7 +147,7 @@ class Path(angr.SimStatePlugin):
         return holds
 
     def check(self, claim, sentence):
-        self.proof.check(self.state, claim, sentence)
+        self.proof.require(self.proof.holds(self.state, claim), sentence)
 
     def call(self, name, arguments, sentence):
         """Returns the next event. It must be this one; an argument of None may be anything."""
@@ -220,7 +169,6 @@ def look(path):
     text = path.call("argument", [path.left - 1], "looks at the arguments one by one").memory
     wanted = Or(*(And(*(byte == value for byte, value in zip(text, form))) for form in (b"-v\0", b"-V\0")))
     if not path.decides(wanted, "takes -v and -V, and nothing else, for a request for the version"):
-        path.proof.require(path.left is not path.root.argc, "goes on to the next argument")
         return look
     say(path, STDOUT, "version")
     return exits(0, "exits with 0 after the version")
@@ -229,12 +177,7 @@ def look(path):
 def say(path, file, name):
     """A message, if poll's result is exactly POLLOUT."""
     sentence = f"polls the right file for the message {name}, without waiting"
-    if "ppoll" in path.proof.arch.calls:
-        call = path.call("ppoll", [None, 1, None, 0], sentence)
-        path.check(call.memory[3] == 0, sentence)
-    else:
-        call = path.call("poll", [None, 1, 0], sentence)
-    descriptor, events, before, *_, after = call.memory
+    descriptor, events, before, after = path.call("poll", [None, 1, 0], sentence).memory
     path.check(And(descriptor == file, events == POLLOUT), sentence)
     path.check(before == 0, "writes nothing after a poll that fails")
     text = path.proof.messages[name].encode()
@@ -277,8 +220,7 @@ def reap_first(path):
 
 
 def sleep(path):
-    name, arguments = ("ppoll", [0, 0, 0, 0]) if "ppoll" in path.proof.arch.calls else ("pause", [])
-    path.call(name, arguments, "sleeps, and does nothing else whenever it wakes up")
+    path.call("pause", [], "sleeps, and does nothing else whenever it wakes up")
     return sleep
 
 
@@ -301,8 +243,7 @@ def handle(path):
 
 def restore(path):
     """The end of a handler, if the program has the code for it."""
-    sentence = "ends a handler with the system call for it, again if that fails"
-    call = path.call(path.proof.arch.restorer, [], sentence)
+    call = path.call(path.proof.arch.restorer, [], "ends a handler with the system call for it, again if that fails")
     # On 386, the kernel expects that the argument was popped.
     wanted = path.root.stack if path.proof.arch.signal else path.root.stack + path.proof.word
     path.check(call.stack == wanted, "leaves the kernel's frame in its place")
@@ -314,31 +255,27 @@ class Proof:
 
     def __init__(self, program, engine):
         self.arch = SimpleNamespace(**ARCHES["default"] | ARCHES[program["architecture"]])
-        self.file, self.messages, self.entry = bytes.fromhex(program["file"]), program["messages"], program["entry"]
-        vex = engine == "VEX"
-        make, name = (archinfo.arch_from_id if vex else archinfo.ArchPcode), ARCHES[program["architecture"]][engine]
-        arch = make(name)
+        self.file, self.messages, self.entry = bytes(program["file"]), program["messages"], program["entry"]
+        make, options = (archinfo.ArchPcode, {"engine": UberEnginePcode}) if engine == "P-code" else (arch_from_id, {})
+        arch = make(ARCHES[program["architecture"]][engine])
         # The engine gets each instruction's bytes from `step`.
-        options = {"main_opts": {"backend": "blob", "arch": arch}} | ({} if vex else {"engine": Pcode})
-        self.project = angr.Project(BytesIO(b"\0"), **options)
+        self.project = angr.Project(BytesIO(b"\0"), main_opts={"backend": "blob", "arch": arch}, **options)
         self.bits, self.word, self.base, self.endness = arch.bits, arch.bits // 8, BASE[arch.bits], arch.memory_endness
-        self.code = {at for start, end in program["functions"] for at in range(start, end)}
+        self.code = {at for place in program["functions"] for at in range(place["start"], place["end"])}
         self.names = {number: name for name, number in self.arch.calls.items()}
         self.trap = [bytes.fromhex(code) for code in self.arch.trap]
-        self.registers = dict(arch.registers) | (self.arch.hidden if vex else {})
-        self.register_endness, self.homes = arch.register_endness, {}
+        self.registers = arch.registers | (self.arch.hidden if engine == "VEX" else {})
+        # The largest registers, of which all others are parts, without the instruction pointer.
+        self.whole, self.listed = [], set(range(arch.ip_offset, arch.ip_offset + self.word))
         for name, (start, size) in sorted(self.registers.items(), key=lambda register: -register[1][1]):
-            if self.homes.keys().isdisjoint(range(start, start + size)):
-                self.homes |= dict.fromkeys(range(start, start + size), (name, start, size))
-        self.ip = self.homes[arch.ip_offset][0]
+            if self.listed.isdisjoint(range(start, start + size)):
+                self.whole.append(name)
+                self.listed.update(range(start, start + size))
         self.cuts, self.at = set(), self.entry
 
     def holds(self, state, claim):
         claim = claripy.simplify(claim)
         return claim.is_true() or not (claim.is_false() or state.solver.satisfiable(extra_constraints=[Not(claim)]))
-
-    def check(self, state, claim, sentence):
-        self.require(self.holds(state, claim), sentence)
 
     def require(self, claim, sentence, detail=""):
         self.checks += 1
@@ -366,8 +303,8 @@ class Proof:
         self.visit(state, look)
 
         [(handler, restorer)] = self.handlers
-        known = isinstance(handler, int) and (isinstance(restorer, int) or not arch.restorer)
-        self.require(known, "installs the same handler in every case")
+        known = [isinstance(place, int) for place in (handler, restorer) if place is not None]
+        self.require(all(known), "installs the same handler in every case")
         number, back = fresh("signal", word), claripy.BVV(restorer, self.bits) if arch.restorer else fresh("back", word)
         root = Root(handler - self.base, fresh("stack", word), arch.frame, signal=number, back=back)
         words = {} if arch.link else {0: back} | ({} if arch.signal else {word: number})
@@ -388,11 +325,10 @@ class Proof:
         """Returns the state at a root: these words on the stack, and anything in all registers but these."""
         state = self.project.factory.blank_state(addr=self.base + root.address, add_options={angr.options.LAZY_SOLVES})
         state.register_plugin("memory", Path(self, root))
-        state.register_plugin("registers", Registers(self))
         state.regs.ip = self.base + root.address
         given = {"zero": 0, self.arch.stack: root.stack, self.arch.itself: self.base + root.address} | registers
         for name in self.registers.keys() & given.keys():
-            state.registers.store(name, given[name])
+            self.put(state, name, claripy.BVV(0, self.bits) + given[name])
         for at, value in words.items():
             state.memory.stack.update(zip(range(at, at + self.word), ordered(value.chop(8), self.endness)))
         return state
@@ -412,47 +348,44 @@ class Proof:
                 self.visit(end, after)
 
     def passes(self, state):
-        """Returns the paths from a cut on, in any pass through its loop: what a pass changes is forgotten. Something is
-        kept if a pass with n arguments left begins with what the one before would hold if it had n + 1.
+        """Returns the paths from a cut on, in any pass through its loop. What a pass changes is forgotten, unless
+        this holds: with n arguments left, a pass begins with what the one before would hold if it had n + 1.
         """
-        count, counted, forgotten = state.memory.left, set(), set()
+        count, forgotten = fresh("left", self.word) if state.memory.left is None else state.memory.left, set()
         while True:
-            head = state.copy()
-            head.memory.events = []
-            before = self.places(head)
-            if counted:
-                head.memory.left = fresh("left", self.word)
-                head.solver.add(ULE(head.memory.left, count))
-            left = head.memory.left
-            before |= {place: claripy.replace(before[place], count, left) for place in counted}
-            before |= {place: fresh(str(place), len(before[place]) // 8) for place in forgotten}
-            for place in counted | forgotten:
-                contents = head.registers.contents if place in self.registers else head.memory.stack
-                contents[place] = before[place]
-            paths, settled = self.walk(head), True
+            head, left = state.copy(), fresh("left", self.word)
+            head.memory.events, head.memory.left = [], None if state.memory.left is None else left
+            head.solver.add(ULE(left, count))
+            for place, value in self.places(state).items():
+                known = claripy.replace(value, count, left)
+                self.put(head, place, fresh(str(place), len(value) // 8) if place in forgotten else known)
+            before, changed = self.places(head), set()
+            paths = self.walk(head)
             for end in [end for end in paths if end.memory.end == head.addr]:
                 after = self.places(end)
-                for place in before.keys() - forgotten:
-                    value, new = before[place], after.get(place)
-                    value = claripy.replace(value, left, left - 1) if place in counted else value
-                    if new is value or new is not None and self.holds(end, new == value):
-                        continue
-                    settled = False
-                    if place not in counted and count is not None and count.variables <= value.variables:
-                        counted.add(place)
-                    else:
-                        counted.discard(place)
-                        forgotten.add(place)
-            if settled:
+                self.require(end.registers.changed_bytes(head.registers) <= self.listed, "uses listed registers only")
+                for place in before.keys() - forgotten - changed:
+                    value, new = claripy.replace(before[place], left, left - 1), after.get(place)
+                    if new is not value and (new is None or not self.holds(end, new == value)):
+                        changed.add(place)
+            if not changed:
                 return paths
+            forgotten |= changed
 
     def places(self, state):
         """Returns the contents of all registers and of the stack."""
-        return {name: value for name, value in state.registers.contents.items() if name != self.ip} | state.memory.stack
+        return {name: state.registers.load(*self.registers[name]) for name in self.whole} | state.memory.stack
+
+    def put(self, state, place, value):
+        """Changes a register, or a byte on the stack."""
+        if place in self.registers:
+            state.registers.store(self.registers[place][0], value, len(value) // 8)
+        else:
+            state.memory.stack[place] = value
 
     def walk(self, head):
         """Runs from a cut to the next ones, and once more for each new one."""
-        todo, paths, checks = [(head.copy(), 0)], [], self.checks
+        todo, paths = [(head.copy(), 0)], []
         while todo:
             state, length = todo.pop()
             if length and state.addr in self.cuts:
@@ -469,14 +402,13 @@ class Proof:
                 # A signal may overwrite the rest at any time.
                 memory.stack = {at: byte for at, byte in memory.stack.items() if at >= offset - self.arch.red_zone}
                 if back is not None and back.symbolic == new.regs.ip.symbolic and self.holds(new, new.regs.ip == back):
-                    given_back = offset == (0 if self.arch.link else self.word)
-                    self.require(given_back, "gives its stack back before it returns from a handler")
+                    empty = 0 if self.arch.link else self.word
+                    self.require(offset == empty, "gives its stack back before it returns from a handler")
                     paths.append(new)
                     continue
                 self.require(isinstance(plain(new.regs.ip), int), "jumps to no unknown place")
                 if new.history.jumpkind == "Ijk_Boring" and new.addr <= self.base + at and new.addr not in self.cuts:
                     self.cuts.add(new.addr)
-                    self.checks = checks
                     return self.walk(head)
                 todo.append((new, length + 1))
         return paths
@@ -516,21 +448,21 @@ class Proof:
         self.require(isinstance(number, int) and number in self.names, "makes only the system calls of the contract")
         name = self.names[number]
         arguments = [state.registers.load(register) for register in self.arch.arguments]
-        first, second, third, _ = arguments
-        polls = name in ("poll", "ppoll") and not self.holds(state, first == 0)
-        reads = {
-            "rt_sigaction": [(second + self.word * place, self.word) for place in (0, 1, 2)]
-            + [(second + self.word * self.arch.mask, 8)],
-            "rt_sigprocmask": [(second, 8)],
-        }.get(name, [(first, 4), (first + 4, 2), (first + 6, 2)] if polls else [])
-        reads += [(third, 16)] if polls and name == "ppoll" else []
-        memory = [state.memory.load(address, size, endness=self.endness) for address, size in reads]
-        if polls:
-            # The kernel writes the result, and may write the time that is left.
+        first, second, third, fourth = arguments
+        if name == "ppoll" and all(self.holds(state, argument == 0) for argument in arguments):
+            name = "pause"
+        action = [(second + self.word * place, self.word) for place in (0, 1, 2)]
+        action.append((second + self.word * self.arch.mask, 8))
+        files = [(first, 4), (first + 4, 2), (first + 6, 2)]
+        reads = {"rt_sigaction": action, "rt_sigprocmask": [(second, 8)], "poll": files, "ppoll": [*files, (third, 16)]}
+        memory = [state.memory.load(address, size, endness=self.endness) for address, size in reads.get(name, [])]
+        if name == "ppoll":
+            # Like poll, with a time and a mask in memory. The kernel may write the time that is left.
+            name, arguments[2] = "poll", claripy.Concat(memory.pop(), fourth)
+            state.memory.store(third, fresh("timeout", 16))
+        if name == "poll":
             memory.append(fresh("revents", 2))
             state.memory.store(first + 6, memory[-1], endness=self.endness)
-            if name == "ppoll":
-                state.memory.store(third, fresh("timeout", 16))
         elif name == "write":
             start, size = plain(second), plain(third)
             known = isinstance(start, int) and isinstance(size, int)
@@ -541,83 +473,22 @@ class Proof:
         state.memory.events.append(Call(name, arguments, answer, stack, memory))
 
 
-def mutants(program, instructions):
-    """Returns programs with a change: an instruction left out, a condition inverted, or a random bit flipped."""
-    file, arch, changes = bytes.fromhex(program["file"]), ARCHES["default"] | ARCHES[program["architecture"]], {}
-    nop = bytes.fromhex(arch["nop"])
-    if not nop:
-        return []
-    for at, size in sorted(instructions.items()):
-        code = file[at : at + size]
-        changes[f"{at:#x} left out"] = at, nop * (size // len(nop))
-        for condition, mask in arch["conditions"].items():
-            if re.match(condition.encode(), code, re.DOTALL):
-                changes[f"{at:#x} inverted"] = at, (int.from_bytes(code, "little") ^ mask).to_bytes(size, "little")
-    start = min(start for start, _ in program["functions"])
-    for place in random.Random(SEED).sample(range(8 * start, 8 * len(file)), FLIPS):
-        at, bit = divmod(place, 8)
-        changes[f"{at:#x} bit {bit}"] = at, bytes([file[at] ^ 1 << bit])
-    files = {name: file[:at] + code + file[at + len(code) :] for name, (at, code) in changes.items()}
-    named = [(f"{program['platform']} {name}", changed) for name, changed in files.items() if changed != file]
-    return [program | {"platform": name, "file": changed.hex()} for name, changed in named]
-
-
-def attempts(program):
-    """Tries each engine that has the program's processor, until one refuses it. Returns each outcome, and more."""
-    results = []
-    for engine in [engine for engine in ("VEX", "P-code") if engine in ARCHES[program["architecture"]]]:
-        signal.signal(signal.SIGVTALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-        try:
-            proof = Proof(program, engine)
-            proof.run()
-            counts = len(proof.facts), proof.checks, proof.paths, len(proof.instructions)
-            results.append((engine, "proved", (counts, proof.instructions)))
-        except Refused as error:
-            return [*results, (engine, "refused", str(error))]
-        except Unknown as error:
-            results.append((engine, "unknown", str(error)))
-        except (Exception, KeyboardInterrupt) as error:
-            results.append((engine, "undecided", str(error) or f"not within {SECONDS} s"))
-    return results
-
-
-def end_with_parent():
-    """Has the kernel kill this process when its parent ends, however that ends."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def main():
-    """Reads programs, and how many mutants to try, as JSON. Prints a row for each program and engine."""
-    end_with_parent()
-    request = json.load(sys.stdin)
-    equivalent = dict(line.split(": ", 1) for line in (HERE / "equivalent.txt").read_text().splitlines())
-    programs, failures, changed = request["programs"], [], []
-    with ProcessPoolExecutor(request["processes"], initializer=end_with_parent) as pool:
-        for program, results in zip(programs, pool.map(attempts, programs)):
-            for engine, outcome, result in results:
-                if outcome != "proved":
-                    failures.append(f"{program['platform']} {engine} is {outcome}: {result}")
-                    continue
-                counts, instructions = result
-                new = mutants(program, instructions) if engine == "VEX" else []
-                known = sum(mutant["platform"] in equivalent for mutant in new)
-                print(program["platform"], engine, *counts, len(new) - known, known, sep="\t", flush=True)
-                changed += new
-        stale = equivalent.keys() - {mutant["platform"] for mutant in changed}
-        stale = [name for name in stale if name.split()[0] in [program["platform"] for program in programs]]
-        failures += [f"equivalent.txt has {name}, which isn't a mutant" for name in stale]
-        sample = random.Random(SEED).sample(changed, min(len(changed), request["mutants"]))
-        for mutant, results in zip(sample, pool.map(attempts, sample)):
-            name, (engine, outcome, result) = mutant["platform"], results[-1]
-            reason = equivalent.get(name) if outcome == "proved" else result
-            message = f"the mutant {name} is {outcome} with {engine}: {reason}"
-            if outcome == "undecided" or (outcome == "proved") != (name in equivalent):
-                failures.append(message)
-            elif request["verbose"]:
-                print(message, file=sys.stderr)
-    sys.exit("\n".join(failures) or 0)
+def attempt(program, engine):
+    """Returns the outcome of one engine's proof."""
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        proof = Proof(program, engine)
+        proof.run()
+        counts = len(proof.facts), proof.checks, proof.paths, len(proof.instructions)
+        return {"name": "proved", "counts": counts, "instructions": sorted(proof.instructions.items())}
+    except (Exception, KeyboardInterrupt) as error:
+        name = {Refused: "refused", Unknown: "unknown"}.get(type(error), "undecided")
+        return {"name": name, "reason": str(error) or f"not within {SECONDS} s"}
 
 
 if __name__ == "__main__":
-    main()
+    # Reads programs as JSON. Prints an engine's outcome for each, a line of JSON; null if it lacks the processor.
+    signal.signal(signal.SIGVTALRM, signal.default_int_handler)
+    for program in json.load(sys.stdin):
+        has_processor = sys.argv[1] in ARCHES[program["architecture"]]
+        print(json.dumps(attempt(program, sys.argv[1]) if has_processor else None), flush=True)

@@ -1,27 +1,22 @@
 /* A model, for SPIN, of the program as PID 1, its children, and the signals that the kernel delivers to it.
- *
  * The program's steps are its system calls, in the order that `cargo xtask prove` shows of the machine code. A comment
  * with "Fact" repeats what that proof shows. The other steps are Linux': signal(7), wait(2), kernel/signal.c and
  * kernel/exit.c. Assumed: the kernel accepts the handlers and the mask. `signals.txt` lists the properties, and the
  * faults of the program, each of which makes a property fail: `cargo xtask prove` defines FAULT as one of these. */
 
 mtype = { PROGRAM, NO_REAP_AT_START, NO_UNBLOCK, REAP_FIRST, REAP_ONE, FALL_THROUGH, NO_NOCLDSTOP, ENDLESS }
-
 #define CHILDREN 3      /* At most. */
 #define MAIN 0          /* No handler runs, */
 #define INT 1           /* or the handler of this signal. Signals are bits of a set. */
 #define TERM 2
 #define CHLD 4
-
-byte blocked, handled;  /* Sets of signals. */
-byte pending;           /* Another set: two pending signals of a kind are one. */
+byte blocked, handled, pending; /* Sets of signals: two pending signals of a kind are one. */
 bool chld_ignored;      /* At the start, until SIGCHLD has a handler. */
 byte orphans;           /* Not the program's children yet. */
 byte living, zombies;   /* The program's children, own or adopted. wait4 may return any zombie, so none has a name. */
 byte depth, running[4]; /* The stack of handlers on top of MAIN. */
 byte old_mask;          /* Restored by SIGCHLD's handler, the only one that returns. */
 bool asleep, exited;
-
 #define deliverable (pending & ~blocked)
 #define runs(who) (running[depth] == who && !exited)
 #define step(who, effect) atomic { runs(who) -> effect }
@@ -41,8 +36,7 @@ proctype others() {
     :: atomic { !exited && orphans > 0 -> orphans--; die() }
     :: atomic { !exited && living > 0 -> living--; die() }
     /* A child stops or continues. Fact: SIGCHLD's handler is installed with SA_NOCLDSTOP. */
-    :: atomic { !exited -> send(CHLD & ~handled) }
-    :: atomic { FAULT == NO_NOCLDSTOP && !exited -> send(CHLD) }
+    :: atomic { !exited -> send(CHLD & (FAULT == NO_NOCLDSTOP -> CHLD : ~handled)) }
     od
 }
 
@@ -65,10 +59,8 @@ proctype kernel() {
 
 /* Fact: wait4(-1, WNOHANG) is called again if and only if it returned a child. */
 inline reap(who) {
-    do
-    :: atomic { runs(who) && zombies > 0 -> zombies--;
-           /* ENDLESS is not a fault: children come without end, up to CHILDREN at a time. */
-           orphans = (FAULT == ENDLESS -> orphans + 1 : orphans);
+    do /* ENDLESS is not a fault: children come without end, up to CHILDREN at a time. */
+    :: atomic { runs(who) && zombies > 0 -> zombies--; orphans = (FAULT == ENDLESS -> orphans + 1 : orphans);
            if :: FAULT == REAP_ONE -> break :: else fi }
     :: atomic { runs(who) && zombies == 0 -> break }
     od
@@ -77,22 +69,18 @@ inline reap(who) {
 /* Fact: SIGCHLD's handler reaps and returns. */
 proctype sigchld() {
     do
-    :: reap(CHLD);
-       if :: FAULT == FALL_THROUGH -> step(CHLD, exited = true) :: else fi;
+    :: reap(CHLD); if :: FAULT == FALL_THROUGH -> step(CHLD, exited = true) :: else fi;
        step(CHLD, blocked = old_mask; old_mask = 0; running[depth] = MAIN; depth--)
     od
 }
 
-/* Fact: SIGTERM's and SIGINT's handler writes its message or drops it, and exits with 0. The message only takes time,
- * as any step may. */
+/* Fact: SIGTERM's and SIGINT's handler writes its message or drops it, which takes time, and exits with 0. */
 proctype shut_down(byte signal) { step(signal, exited = true) }
 
 init { /* The program, which starts with anything that survives exec. */
     atomic {
-        select(blocked : 0 .. 7);
-        select(pending : 0 .. 7); pending = pending & blocked;
-        select(living : 0 .. CHILDREN);
-        select(zombies : 0 .. CHILDREN - living); orphans = CHILDREN - living - zombies;
+        select(blocked : 0 .. 7); select(pending : 0 .. 7); pending = pending & blocked;
+        select(living : 0 .. CHILDREN); select(zombies : 0 .. CHILDREN - living); orphans = CHILDREN - living - zombies;
         if :: chld_ignored = true :: chld_ignored = false fi;
         run others(); run kernel(); run sigchld(); run shut_down(TERM); run shut_down(INT)
     }

@@ -2,12 +2,15 @@
 //! virtual environment of its own. SPIN then checks the model of the signals, whose steps are facts of that proof.
 
 mod model;
+mod mutants;
 
 use anyhow::{Context, Result, ensure};
 use contract::{INTERRUPT, TERMINATED, VERSION, WARNING};
+use mutants::Program;
 use object::Object;
-use serde_json::{Value, json};
-use std::path::PathBuf;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use xshell::{Shell, cmd};
 use xtask::command::UsageError;
@@ -20,12 +23,19 @@ use xtask::prerequisites::Prerequisites;
 use xtask::{build, outln, parallel, status, subcommands};
 
 const GOLDEN: &str = "tests/prove/prove.txt";
+const PROVED: &str = "proved";
+const REFUSED: &str = "refused";
+const UNDECIDED: &str = "undecided";
+
+const VEX: &str = "VEX";
+
 /// Number of columns that name a row: the platform and the engine.
 const KEY: usize = 2;
 
 /// The first column that counts mutants.
 const MUTANTS: usize = 6;
 
+const EQUIVALENT: &str = "tests/prove/equivalent.txt";
 const REQUIREMENTS: &str = "tests/prove/requirements.txt";
 
 #[derive(clap::Args)]
@@ -56,30 +66,53 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     prerequisites.file("/usr/share/doc/python3-venv", "python3-venv", "prove the machine code");
     model::add_needs(&mut prerequisites);
     prerequisites.ensure_installed(shell)?;
-    let python = python(shell)?;
     let platforms = prove::distinct(&arguments.selection);
     let binaries = build::build(shell, &platforms)?;
     for (binary, is_golden) in binaries.iter().zip(are_golden(&shell.current_dir(), &binaries)?) {
         let name = binary.platform.name;
         ensure!(is_golden == "yes", "{name} isn't the golden program; see `cargo xtask test --bless`");
     }
-    let request = json!({
-        "programs": platforms.iter().map(|platform| program(shell, platform)).collect::<Result<Vec<_>>>()?,
-        "mutants": arguments.mutants,
-        "verbose": arguments.verbose,
-        "processes": parallel::processors(),
-    });
-    let command = cmd!(shell, "{python} tests/prove/prove.py").stdin(request.to_string());
-    let output = command.quiet().ignore_status().output()?;
-    let mut table = golden.table.clone();
-    let rows = String::from_utf8(output.stdout)?;
-    table.rows = rows.lines().map(|row| row.split('\t').map(String::from).collect()).collect();
-    outln!("{table}");
-    // Whatever isn't proved, and the place and the sentence.
-    if !output.stderr.is_empty() {
-        status!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+    let python = python(shell)?;
+    let programs = platforms.iter().map(|platform| program(shell, platform)).collect::<Result<Vec<_>>>()?;
+    let equivalent = shell.read_file(EQUIVALENT)?;
+    let equivalent: BTreeMap<_, _> = equivalent.lines().filter_map(|line| line.split_once(": ")).collect();
+    let (mut table, mut failures, mut mutants) = (golden.table.clone(), Vec::new(), Vec::new());
+    table.rows.clear();
+    for (program, outcomes) in programs.iter().zip(prove(&python, &programs)?) {
+        for Outcome { engine, name, reason, counts, instructions } in outcomes {
+            if name != PROVED {
+                failures.push(format!("{} {engine} is {name}: {reason}", program.name));
+                continue;
+            }
+            // The other engine would try the same ones.
+            let new = if engine == VEX { program.mutants(&instructions) } else { Vec::new() };
+            let count =
+                |is_known| new.iter().filter(|mutant| equivalent.contains_key(&*mutant.name) == is_known).count();
+            let counts = counts.into_iter().chain([count(false), count(true)]).map(|count| count.to_string());
+            table.rows.push([program.name.clone(), engine.into()].into_iter().chain(counts).collect());
+            mutants.extend(new);
+        }
     }
-    ensure!(output.status.success(), "not everything is proved");
+    outln!("{table}");
+    let is_selected = |name: &&&str| programs.iter().any(|program| name.split(' ').next() == Some(&program.name));
+    let is_stale = |name: &&&str| mutants.iter().all(|mutant| mutant.name != **name);
+    let stale = equivalent.keys().filter(is_selected).filter(is_stale);
+    failures.extend(stale.map(|name| format!("{EQUIVALENT} has {name}, which isn't a mutant")));
+    // A sample has some of each kind.
+    mutants.sort_by_cached_key(|mutant| sha256(mutant.name.as_bytes()));
+    mutants.truncate(arguments.mutants);
+    for (mutant, outcomes) in mutants.iter().zip(prove(&python, &mutants)?) {
+        let Outcome { engine, name, reason, .. } = outcomes.last().context("no engine knows the processor")?;
+        let expected = equivalent.get(&*mutant.name);
+        let reason = expected.filter(|_| name == PROVED).map_or(&**reason, |reason| reason);
+        let message = format!("the mutant {} is {name} with {engine}: {reason}", mutant.name);
+        if name == UNDECIDED || (name == PROVED) != expected.is_some() {
+            failures.push(message);
+        } else if arguments.verbose {
+            status!("{message}");
+        }
+    }
+    ensure!(failures.is_empty(), "not everything is proved:\n{}", failures.join("\n"));
     outln!("The model of the signals has the {} expected results", model::check(shell)?);
     if arguments.bless {
         let mutants = table.rows.iter().flat_map(|row| &row[MUTANTS..]).map(|count| count.parse::<usize>());
@@ -110,15 +143,56 @@ fn python(shell: &Shell) -> Result<PathBuf> {
     Ok(path.join("bin/python3"))
 }
 
-/// Describes a platform's program, as it ships, for `prove.py`.
-fn program(shell: &Shell, platform: &'static Platform) -> Result<Value> {
-    let (content, functions) = prove::functions(shell, platform)?;
-    Ok(json!({
-        "platform": platform.name,
-        "architecture": platform.architecture,
-        "entry": object::File::parse(&*content)?.entry(),
-        "functions": functions.iter().map(|(_, range)| [range.start, range.end]).collect::<Vec<_>>(),
-        "messages": { "version": VERSION, "warning": WARNING, "interrupt": INTERRUPT, "terminated": TERMINATED },
-        "file": content.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-    }))
+/// What an engine finds out about a program.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+struct Outcome {
+    #[serde(skip)]
+    engine: &'static str,
+    /// `proved`, `refused`, `unknown`, because the engine doesn't know an instruction, or `undecided`.
+    name: String,
+    /// Why it isn't proved.
+    reason: String,
+    /// The numbers of facts, checks, paths and instructions.
+    counts: Vec<usize>,
+    /// The places and the sizes of the instructions in the file.
+    instructions: Vec<(usize, usize)>,
+}
+
+/// Has each program tried by the engines that have its processor, until one refuses it.
+fn prove(python: &Path, programs: &[Program]) -> Result<Vec<Vec<Outcome>>> {
+    let mut outcomes = vec![Vec::<Outcome>::new(); programs.len()];
+    for engine in [VEX, "P-code"] {
+        let mut left: Vec<_> = programs.iter().zip(&mut outcomes).collect();
+        left.retain(|(_, outcomes)| outcomes.iter().all(|outcome| outcome.name != REFUSED));
+        let share = left.len().div_ceil(parallel::processors()).max(1);
+        let shares = parallel::map(left.chunks_mut(share), parallel::processors(), |share| {
+            let programs: Vec<_> = share.iter().map(|(program, _)| program).collect();
+            // Python ends with this process, however that ends.
+            let shell = Shell::new()?;
+            let command = cmd!(shell, "setpriv --pdeathsig KILL {python} tests/prove/prove.py {engine}");
+            let lines = command.stdin(serde_json::to_string(&programs)?).quiet().read()?;
+            ensure!(lines.lines().count() == share.len(), "Python hasn't tried every program");
+            for ((_, outcomes), line) in share.iter_mut().zip(lines.lines()) {
+                outcomes.extend(serde_json::from_str::<Option<_>>(line)?.map(|outcome| Outcome { engine, ..outcome }));
+            }
+            anyhow::Ok(())
+        });
+        shares.into_iter().collect::<Result<()>>()?;
+    }
+    Ok(outcomes)
+}
+
+/// Describes a platform's program as it ships.
+fn program(shell: &Shell, platform: &'static Platform) -> Result<Program> {
+    let (file, functions) = prove::functions(shell, platform)?;
+    Ok(Program {
+        name: platform.name.into(),
+        architecture: platform.architecture,
+        entry: object::File::parse(&*file)?.entry(),
+        functions: functions.into_iter().map(|(_, range)| range).collect(),
+        messages: [("version", VERSION), ("warning", WARNING), ("interrupt", INTERRUPT), ("terminated", TERMINATED)]
+            .into(),
+        file,
+    })
 }
