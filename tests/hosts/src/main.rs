@@ -130,7 +130,11 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let mut table = Table::new(["host", "version", "checks", "controls caught", "seconds"]);
     let mut rows = goldens.each_ref().map(|_| Vec::new());
     for results in results.chunk_by(|(one, ..), (other, ..)| one.name == other.name) {
-        let (host, _, Findings { version, checks, .. }) = &results[0];
+        let (host, _, Findings { version, checks, skipped: reason, .. }) = &results[0];
+        if let Some(reason) = reason {
+            notes.push(format!("skipped: {}: {reason}", host.title));
+            continue;
+        }
         for (_, control, findings) in results {
             let name = |text: &String| format!("{}, {}: {text}", host.name, image_name(control));
             failures.extend(findings.failures.iter().map(name));

@@ -2,13 +2,14 @@
 //! systemd-nspawn, bubblewrap and LXC; and those of docs/embedding.md, which take the file without an image.
 
 use crate::busybox::{self, MAKE_ORPHANS, ORPHANS};
-use crate::command::{Daemon, read};
-use crate::host::{Check, Fixture, Host, check, host};
+use crate::command::{self, Daemon, read};
+use crate::host::{Check, Fixture, Host, broken_by, check, host};
 use crate::images::{self, LINK};
 use crate::pause::{self, Visible, check_status};
 use crate::recipe::{BACK, CHECK, ENDS, INSTALL, INSTALLS, Page, RUN};
 use anyhow::{Context, Result, ensure};
 use harness::process;
+use mutation::Mutant;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use procfs::process::Process;
@@ -44,6 +45,20 @@ pub const NSPAWN: Host = host("nspawn", "systemd-nspawn", NSPAWN_PACKAGES, &["sy
     let page = Page::of_host(it.repository, "systemd-nspawn")?.replace("systemd-nspawn ", here);
     check_root(it, &page, Some(""), Some(0))
 });
+pub const SYSTEMD: Host = Host {
+    absent_from: &[("bookworm", "has a systemd without PrivatePIDs=")],
+    ..host("systemd", "systemd", NSPAWN_PACKAGES, &["systemctl --version"], |it| {
+        // As PID 1 of a container with the sandbox's files.
+        const BOOT: &str = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; mount --bind / /mnt; exec systemd-nspawn \
+            --register=no --keep-unit --timezone=off --resolv-conf=off --bind /tmp --boot --directory /mnt";
+        const ENTER: &str = "nsenter --all --target $(pgrep --exact systemd) systemctl ";
+        let is_up = || command::succeeds(cmd!(it.shell, "sh -c").arg(format!("{ENTER} is-active basic.target")));
+        Daemon::start(cmd!(it.shell, "sh -c {BOOT}"), "boot")?.wait_until_up(is_up)?;
+        let page = Page::section(it.repository, "docs/embedding.md", "systemd")?.replace("systemctl ", ENTER);
+        let log = "[Service]\nStandardError=append:/tmp/terminated.log";
+        check_root(it, &page.replace("[Service]", log), None, Some(0))
+    })
+};
 const BUBBLEWRAP_PACKAGES: &[&str] = &["bubblewrap", "procps", "skopeo", "umoci"];
 pub const BUBBLEWRAP: Host = host("bubblewrap", "bubblewrap", BUBBLEWRAP_PACKAGES, &["bwrap --version"], |it| {
     check_root(it, &Page::of_host(it.repository, "bubblewrap")?, Some(""), Some(0))
@@ -51,6 +66,20 @@ pub const BUBBLEWRAP: Host = host("bubblewrap", "bubblewrap", BUBBLEWRAP_PACKAGE
 pub const LXC: Host = host("lxc", "LXC", &["lxc", "skopeo", "umoci"], &["lxc-start --version"], |it| {
     check_root(it, &Page::of_host(it.repository, "lxc")?, Some(" -- /pause"), Some(65535))
 });
+pub const MACHINE: Host = Host {
+    absent_from: if cfg!(target_arch = "x86_64") { &[] } else { &[("bookworm", X86), ("trixie", X86), ("sid", X86)] },
+    controls: SILENCE,
+    ..host("machine", "a machine, with qemu", &["linux-image-cloud-amd64", "qemu-system-x86", "cpio"], &[], |it| {
+        it.check(
+            &BOOTS,
+            Page::section(it.repository, "docs/embedding.md", "A machine")?.apply(it.shell, RUN).map(drop),
+        );
+        Ok(())
+    })
+};
+const X86: &str = "has no amd64 kernel for this machine";
+const SILENCE: &[&Mutant] = &[&Mutant { name: "taking what follows for a part of the argument" }];
+const BOOTS: Check = broken_by(SILENCE, "as /init of an initramfs it prints its version if the argument is -v");
 pub const FILE: Host =
     host("file", "the file", &["crun", "runc", "procps", "skopeo", "umoci"], &["crun --version"], |it| {
         let page = |section| Page::section(it.repository, "docs/embedding.md", section);
@@ -102,13 +131,7 @@ fn check_bundle(fixture: &mut Fixture, page: &str, calls: &[&str], killed: (&Che
     other.apply(shell, INSTALL)?;
     let missed = lock_up(shell, &page, profile, "SCMP_ACT_KILL_PROCESS")?.and(check_start(shell, runtime));
 
-    let state = |id: &str| -> Option<i32> {
-        let state = cmd!(shell, "{runtime} state {id}").quiet().ignore_stderr().read().ok()?;
-        let state: Value = serde_json::from_str(&state).ok()?;
-        // youki refuses to signal a container before that.
-        state["pid"].as_i64().filter(|_| state["status"] == "running")?.try_into().ok()
-    };
-    let pid = |_: &Daemon| state("pause");
+    let pid = |_: &Daemon| running(shell, runtime, "pause");
     let kill = |signal: Signal| {
         let signal = signal.as_str();
         read(cmd!(shell, "{runtime} kill pause {signal}")).map(drop)
@@ -116,7 +139,7 @@ fn check_bundle(fixture: &mut Fixture, page: &str, calls: &[&str], killed: (&Che
     let (mut container, pause) = start(shell, &page, "pause", &pid)?;
     let locked = check_locked(pause, 65535, 2).and(missed);
     edit(OTHER, |config| join(config, pause))?;
-    Daemon::start(other.command(shell, "")?, OTHER)?.wait_until_up(|| state(OTHER).is_some())?;
+    Daemon::start(other.command(shell, "")?, OTHER)?.wait_until_up(|| running(shell, runtime, OTHER).is_some())?;
     let orphans = || read(cmd!(shell, "{runtime} exec {OTHER} {MAKE_ORPHANS...}"));
     if check_page(fixture, &page, failed, (&mut container, pause), (&LOCKED, locked), orphans)?.is_none() {
         kill(Signal::SIGKILL)?;
@@ -140,6 +163,14 @@ fn check_bundle(fixture: &mut Fixture, page: &str, calls: &[&str], killed: (&Che
     Ok(())
 }
 
+/// PID of a running container's program.
+pub fn running(shell: &Shell, runtime: &str, id: &str) -> Option<i32> {
+    let state = cmd!(shell, "{runtime} state {id}").quiet().ignore_stderr().read().ok()?;
+    let state: Value = serde_json::from_str(&state).ok()?;
+    // youki refuses to signal a container before that.
+    state["pid"].as_i64().filter(|_| state["status"] == "running")?.try_into().ok()
+}
+
 /// Checks a host that takes a root file system. `program` comes before arguments that are not the page's, if the host
 /// takes any; `user` is the program's outside of a user namespace, if it is locked up.
 fn check_root(fixture: &mut Fixture, page: &Page, program: Option<&str>, user: Option<u32>) -> Result<()> {
@@ -150,7 +181,8 @@ fn check_root(fixture: &mut Fixture, page: &Page, program: Option<&str>, user: O
     let failed = page.check_fails(shell);
     page.apply(shell, INSTALL)?;
 
-    let pid = |container: &Daemon| find(container.pid());
+    let is_service = fixture.host.name == "systemd"; // which runs it, instead of the page's command
+    let pid = |container: &Daemon| find(if is_service { 1 } else { container.pid() });
     let (mut container, pause) = start(shell, page, "interrupted", &pid)?;
     nix::sys::signal::kill(Pid::from_raw(pause), Signal::SIGINT)?;
     fixture.check(&INTERRUPT, check_status(container.wait()?, 0));
@@ -174,7 +206,7 @@ fn check_root(fixture: &mut Fixture, page: &Page, program: Option<&str>, user: O
 
 /// Runs a page's container until the program is ready. `pid` finds its process. Returns the host's process, which ends
 /// with the program's exit status, and the program's PID.
-fn start(
+pub fn start(
     shell: &Shell,
     page: &Page,
     name: &'static str,
@@ -189,7 +221,7 @@ fn start(
 
 /// Checks the page and the program while its container runs, and ends it. Returns its exit status. `failed` is the result
 /// of the page's check before the installation.
-fn check_page(
+pub fn check_page(
     fixture: &mut Fixture,
     page: &Page,
     failed: Result<()>,

@@ -3,6 +3,7 @@
 mod bundle;
 pub mod containerd;
 pub mod cri;
+mod criu;
 mod docker;
 mod gvisor;
 mod podman;
@@ -19,11 +20,14 @@ pub static HOSTS: &[Host] = &[
     bundle::CRUN,
     bundle::RUNC,
     bundle::YOUKI,
+    criu::CRIU,
     gvisor::GVISOR,
     bundle::NSPAWN,
     bundle::BUBBLEWRAP,
     bundle::LXC,
     bundle::FILE,
+    bundle::SYSTEMD,
+    bundle::MACHINE,
     containerd::CONTAINERD,
     docker::DOCKER,
     podman::PODMAN,

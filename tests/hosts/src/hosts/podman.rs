@@ -22,10 +22,12 @@ pub const INIT: Host = Host {
         podman.load_busybox()?;
         it.check(&INSTALLS, page.install(it.shell, || podman.renew_pod()));
         podman.check_pod(it)?;
+        it.check(&QUADLET, page.apply(it.shell, "Quadlet").map(drop));
         it.check(&GOES_BACK, page.go_back(it.shell, || podman.renew_pod()));
         Ok(())
     })
 };
+const QUADLET: Check = check("the unit that podman makes of a .pod file starts a pod with it");
 const IMAGE: &str = "has a podman that builds an image for its pods";
 
 /// Namespaces that a pod's containers share.
