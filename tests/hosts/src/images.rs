@@ -94,7 +94,7 @@ fn pack(shell: &Shell, name: &str, binaries: &[Binary], is_released: bool) -> Re
         let mut staged = Staged::new(path.join(RELEASED))?;
         let source = GitState::of(&shell.current_dir())?;
         let arguments = release::Arguments { contents: contents.clone(), builder: RELEASER.into() };
-        release::stage(&release::files(shell, binaries, &arguments, &source)?.0, &mut staged);
+        release::stage(&release::files(shell, binaries, &arguments, &source, "2030-12-31")?.0, &mut staged);
         staged.commit()?;
     }
 

@@ -2,11 +2,13 @@
 //!
 //! The same tag gives the same bytes: no file depends on the time, a path or the machine's name.
 
+mod crates;
 mod git_state;
 mod preflight;
 mod provenance;
 mod sbom;
 pub mod source;
+mod vex;
 
 use crate::build::{self, Binary};
 use crate::digest::sha256;
@@ -24,7 +26,7 @@ use std::collections::BTreeMap;
 use xshell::Shell;
 
 /// Build a release from the tag v<version> into dist/release: the image, an archive of each platform, the binaries,
-/// a source archive, SHA256SUMS, an SBOM and provenance
+/// a source archive, SHA256SUMS, an SBOM, provenance and a VEX document
 ///
 /// The work tree has to be the tagged commit, without changes, and CHANGELOG.md has to have the date of the version.
 #[derive(clap::Args)]
@@ -38,6 +40,7 @@ pub struct Arguments {
 
 pub const SBOM: &str = "pause.cdx.json";
 pub const PROVENANCE: &str = "pause.intoto.json";
+pub const VEX: &str = "pause.openvex.json";
 pub const SUMS: &str = "SHA256SUMS";
 
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -45,14 +48,14 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let mut staged = Staged::new(shell.current_dir().join("dist/release"))?;
     let arguments = Arguments { contents: arguments.contents.checked()?, builder: arguments.builder.clone() };
-    let (state, export, compilers) = preflight::run(shell)?;
+    let (state, export, compilers, date) = preflight::run(shell)?;
     let shell = Shell::new()?;
     shell.change_dir(export.path());
     let binaries = build::build_by(&shell, &PLATFORMS.iter().collect::<Vec<_>>(), &compilers)?;
     // Without options, they give the golden image.
     let usual = image::pack(&binaries, &Contents::usual())?;
     image::golden::check(&shell.current_dir(), &binaries, &usual, false)?;
-    let (files, digest) = files(&shell, &binaries, &arguments, &state)?;
+    let (files, digest) = files(&shell, &binaries, &arguments, &state, &date)?;
 
     stage(&files, &mut staged);
     staged.commit()?;
@@ -61,8 +64,15 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Makes a release's files from these binaries and the shell's directory. Also returns the digest of the index.
-pub fn files(shell: &Shell, binaries: &[Binary], arguments: &Arguments, state: &GitState) -> Result<(Files, String)> {
+/// Makes the files of a release of this date from these binaries and the shell's directory. Also returns the digest of the
+/// index.
+pub fn files(
+    shell: &Shell,
+    binaries: &[Binary],
+    arguments: &Arguments,
+    state: &GitState,
+    date: &str,
+) -> Result<(Files, String)> {
     let Packed { layout: packed, artefacts } = image::pack(binaries, &arguments.contents)?;
     // People download single files, so there are no directories.
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -73,13 +83,20 @@ pub fn files(shell: &Shell, binaries: &[Binary], arguments: &Arguments, state: &
     }
     files.insert(source::ARCHIVE.into(), source::archive(shell)?);
     let compilers = Rustc::all(shell, binaries)?;
-    files.insert(SBOM.into(), sbom::write(shell, binaries, &compilers, &packed.root.digest)?);
-    let index = &packed.root.digest;
+    let (index, time) = (&packed.root.digest, format!("{date}T00:00:00Z"));
+    files.insert(SBOM.into(), sbom::write(shell, binaries, &compilers, index, &time)?);
+    files.insert(VEX.into(), vex::write(index, &time)?);
     let provenance = provenance::write(shell, &compilers, arguments, state, index, &files)?;
     files.insert(PROVENANCE.into(), provenance);
 
     let mut layout = packed.files;
-    for (name, media_type) in [(SBOM, sbom::MEDIA_TYPE), (PROVENANCE, provenance::MEDIA_TYPE), (NOTICE, "text/plain")] {
+    let attached = [
+        (SBOM, sbom::MEDIA_TYPE),
+        (PROVENANCE, provenance::MEDIA_TYPE),
+        (VEX, vex::MEDIA_TYPE),
+        (NOTICE, "text/plain"),
+    ];
+    for (name, media_type) in attached {
         attach(&mut layout, &packed.root, name, media_type, &files[name])?;
     }
     files.extend(layout.into_iter().map(|(path, content)| (format!("{LAYOUT}{path}"), content)));
@@ -116,6 +133,11 @@ fn attach(layout: &mut Files, index: &Descriptor, name: &str, media_type: &'stat
     list["manifests"].as_array_mut().context("index.json has a list of manifests")?.push(descriptor);
     layout.insert(LIST.into(), json(list)?);
     Ok(())
+}
+
+/// The package URL of the image whose index has this digest.
+fn purl(index: &str) -> String {
+    format!("pkg:oci/pause@sha256%3A{index}")
 }
 
 pub fn stage(files: &Files, staged: &mut Staged) {

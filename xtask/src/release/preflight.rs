@@ -1,7 +1,7 @@
 //! Checks before any work: the repository is at a release, and every platform can be built.
 
+use super::VERSION;
 use super::git_state::{GitState, git};
-use super::{VERSION, sbom};
 use crate::compiler::{self, Compilers};
 use crate::platform::PLATFORMS;
 use crate::prerequisites::Prerequisites;
@@ -11,8 +11,9 @@ use std::path::Path;
 use tempfile::TempDir;
 use xshell::Shell;
 
-/// Returns the repository's state, an export of its commit, and each target's compiler; or all complaints as an error.
-pub fn run(shell: &Shell) -> Result<(GitState, TempDir, Compilers)> {
+/// Returns the repository's state, an export of its commit, each target's compiler, and the version's date; or all
+/// complaints as an error.
+pub fn run(shell: &Shell) -> Result<(GitState, TempDir, Compilers, String)> {
     let repository = shell.current_dir();
     let mut complaints = Vec::new();
     let exported = GitState::of(&repository).and_then(|state| Ok((export(&repository, &state.commit)?, state)));
@@ -21,16 +22,16 @@ pub fn run(shell: &Shell) -> Result<(GitState, TempDir, Compilers)> {
         accept(state.check_work_tree(&repository, export.path()), &mut complaints);
         accept(state.check_tag(&repository), &mut complaints);
     }
-    accept(check_changelog(shell), &mut complaints);
+    let date = accept(date(shell), &mut complaints);
     let mut prerequisites = Prerequisites::of("cargo xtask release");
     let compilers = compiler::choose(shell, PLATFORMS.iter().map(|platform| platform.target), None, &mut prerequisites);
     let compilers = accept(compilers.context("a platform can't be built"), &mut complaints);
-    let (Some((export, state)), Some(compilers), true) = (exported, compilers, complaints.is_empty()) else {
+    let (Some((export, state)), Some(compilers), Some(date), true) = (exported, compilers, date, complaints.is_empty())
+    else {
         bail!("can't release {VERSION}:\n  {}", complaints.join("\n  "));
     };
     prerequisites.ensure_installed(shell)?;
-    sbom::ensure_installed(shell)?;
-    Ok((state, export, compilers))
+    Ok((state, export, compilers, date))
 }
 
 fn accept<T>(result: Result<T>, complaints: &mut Vec<String>) -> Option<T> {
@@ -55,8 +56,8 @@ fn export(repository: &Path, commit: &str) -> Result<TempDir> {
     Ok(directory)
 }
 
-/// Fails unless the changelog has a section about this version, with a date.
-fn check_changelog(shell: &Shell) -> Result<()> {
+/// Returns the date of the changelog's section about this version.
+fn date(shell: &Shell) -> Result<String> {
     let changelog = shell.read_file("CHANGELOG.md")?;
     let mut headings = changelog.lines().filter_map(|line| line.strip_prefix("## "));
     let date = headings.find_map(|heading| {
@@ -67,5 +68,5 @@ fn check_changelog(shell: &Shell) -> Result<()> {
     let is_date =
         date.split('-').map(str::len).eq([4, 2, 2]) && date.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
     ensure!(is_date, "CHANGELOG.md has no date for {VERSION} (`## {VERSION} - 2030-12-31`)");
-    Ok(())
+    Ok(date.into())
 }

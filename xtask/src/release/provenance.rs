@@ -1,7 +1,7 @@
 //! SLSA provenance v1, in an in-toto statement.
 
 use super::git_state::TAG;
-use super::{Arguments, Files, GitState, VERSION, json};
+use super::{Arguments, Files, GitState, VERSION, crates, json};
 use crate::build::Binary;
 use crate::compiler::{Compiler, Toolchain};
 use crate::digest::sha256;
@@ -135,25 +135,12 @@ fn resolved_dependencies(shell: &Shell, compilers: &[Rustc]) -> Result<Vec<Value
     }
     let host = cmd!(shell, "rustc --print host-tuple").quiet().read()?;
     let targets = PLATFORMS.iter().map(|platform| ("pause", platform.target)).chain([("xtask", &*host)]);
-    let mut crates = BTreeSet::new();
+    let mut all = BTreeMap::new();
     for (package, target) in targets.collect::<BTreeSet<_>>() {
-        let tree = cmd!(shell, "cargo tree --quiet --locked --package {package} --target {target} --no-dedupe");
-        let tree = tree.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]).quiet().read()?;
-        crates.extend(tree.lines().map(String::from));
+        all.extend(crates::list(shell, package, target, "normal,build")?);
     }
-    let lock = shell.read_file("Cargo.lock")?;
-    for line in crates {
-        let mut words = line.split_whitespace();
-        let (Some(name), Some(version)) = (words.next(), words.next()) else { continue };
-        let version = version.trim_start_matches('v');
-        let entry = lock.split_once(&format!("name = \"{name}\"\nversion = \"{version}\"\n"));
-        let (_, entry) = entry.with_context(|| format!("Cargo.lock has no {name} {version}"))?;
-        let mut entry = entry.lines().take_while(|line| !line.is_empty());
-        // This repository's own have none.
-        if let Some(digest) = entry.find_map(|line| line.strip_prefix("checksum = ")) {
-            let digest = object!({ "sha256": digest.trim_matches('"') });
-            descriptors.push(object!({ "uri": format!("pkg:cargo/{name}@{version}"), "digest": digest }));
-        }
-    }
+    let descriptor =
+        |(purl, part): (String, Value)| object!({ "uri": purl, "digest": { "sha256": part["hashes"][0]["content"] } });
+    descriptors.extend(all.into_iter().map(descriptor));
     Ok(descriptors)
 }

@@ -1,13 +1,13 @@
 //! Checks the content of a release that release.sh has made.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use xtask::digest::sha256;
 use xtask::image::{LICENSES, air_gap_archive};
 use xtask::platform::PLATFORMS;
-use xtask::release::{Files, NOTICE, PROVENANCE, SBOM, SUMS, VERSION, source};
+use xtask::release::{Files, NOTICE, PROVENANCE, SBOM, SUMS, VERSION, VEX, source};
 use xtask::sources;
 
 pub fn check(directory: &Path) -> Result<()> {
@@ -16,6 +16,7 @@ pub fn check(directory: &Path) -> Result<()> {
     check_files(&release)?;
     check_sbom(&release)?;
     check_provenance(&release)?;
+    check_vex(&release)?;
     check_referrers(&release)
 }
 
@@ -49,7 +50,7 @@ fn array(value: &Value) -> Result<&Vec<Value>> {
 }
 
 fn check_files(release: &Files) -> Result<()> {
-    for name in [SBOM, PROVENANCE, SUMS, NOTICE, source::ARCHIVE, "pause.oci.tar", "pause.oci/oci-layout"] {
+    for name in [SBOM, PROVENANCE, VEX, SUMS, NOTICE, source::ARCHIVE, "pause.oci.tar", "pause.oci/oci-layout"] {
         file(release, name)?;
     }
     for platform in PLATFORMS {
@@ -63,7 +64,7 @@ fn check_files(release: &Files) -> Result<()> {
 
 fn check_sbom(release: &Files) -> Result<()> {
     let sbom = json(release, SBOM)?;
-    ensure!(sbom["bomFormat"] == "CycloneDX" && sbom["specVersion"] == "1.5", "{sbom}");
+    ensure!(sbom["bomFormat"] == "CycloneDX" && sbom["specVersion"] == "1.6", "{sbom}");
     let program = &sbom["metadata"]["component"];
     let binaries = array(&program["components"])?;
     ensure!(program["version"] == VERSION && binaries.len() == PLATFORMS.len(), "{program}");
@@ -115,17 +116,35 @@ fn check_provenance(release: &Files) -> Result<()> {
     }
     let is_debian = |dependency: &&Value| dependency["name"].as_str().is_some_and(|name| name.starts_with("Debian's"));
     for dependency in dependencies.iter().filter(is_debian) {
-        let package = dependency["annotations"]["packages"][0].as_str();
-        ensure!(package.is_some_and(|package| package.contains("rust")), "{dependency}");
+        let packages = array(&dependency["annotations"]["packages"])?.iter().filter_map(Value::as_str);
+        // Each with a version.
+        let names = packages.filter_map(|package| Some(package.split_once(' ')?.0));
+        ensure!(names.eq(["lld-22", "rust-web-src", "rustc-web"]), "{dependency}");
     }
+    Ok(())
+}
+
+fn check_vex(release: &Files) -> Result<()> {
+    let (vex, sbom, index) = (json(release, VEX)?, json(release, SBOM)?, descriptors(release)?.0);
+    ensure!(vex["@context"] == "https://openvex.dev/ns/v0.2.0" && vex["version"] == 1, "{vex}");
+    let has = |value: &Value, names: &[&str]| names.iter().all(|name| value[name].is_string());
+    ensure!(has(&vex, &["@id", "author"]) && vex["timestamp"] == "2030-12-31T00:00:00Z", "{vex}");
+    for statement in array(&vex["statements"])? {
+        let [product] = &array(&statement["products"])?[..] else { bail!("{statement}") };
+        ensure!(product["hashes"]["sha-256"] == digest(&index)?, "{product}");
+        ensure!(product["@id"] == sbom["metadata"]["component"]["purl"], "{product}");
+        ensure!(statement["status"] == "not_affected" && has(&statement["vulnerability"], &["name"]), "{statement}");
+        ensure!(statement["justification"] == "component_not_present", "{statement}");
+    }
+    ensure!(!array(&vex["statements"])?.is_empty(), "{vex}");
     Ok(())
 }
 
 fn check_referrers(release: &Files) -> Result<()> {
     let (index, referrers) = descriptors(release)?;
-    ensure!(referrers.len() == 3, "{referrers:?}");
+    ensure!(referrers.len() == 4, "{referrers:?}");
     let archive = file(release, "pause.oci.tar")?;
-    for (descriptor, name) in referrers.iter().zip([SBOM, PROVENANCE, NOTICE]) {
+    for (descriptor, name) in referrers.iter().zip([SBOM, PROVENANCE, VEX, NOTICE]) {
         ensure!(descriptor["annotations"].is_null() && descriptor["artifactType"].is_string(), "{descriptor}");
         let manifest: Value = serde_json::from_slice(blob(release, descriptor)?)?;
         ensure!(manifest["artifactType"] == descriptor["artifactType"], "{manifest}");

@@ -16,7 +16,7 @@ repository() {
     copy "$1"
     cd "$1"
     sed -i "s/^## $VERSION - .*/## $VERSION - 2030-12-31/" CHANGELOG.md
-    # The private toolchain and the SBOM's tool are installed once, and `core` is built once.
+    # The private toolchain is installed once, and `core` is built once.
     target=${target:-$CARGO_TARGET_DIR}
     unset CARGO_TARGET_DIR
     ln -s "$target" target
@@ -39,6 +39,12 @@ refuses() {
     done
 }
 
+# block HEADING: prints the commands that docs/release.md has under this heading.
+block() {
+    awk -v heading="$1" '!code && /^#+ / { here = $0 ~ "^#+ " heading "$" } /^```/ { code = here && /sh$/; next } code' \
+        "$ORIGINAL/docs/release.md"
+}
+
 #### the same tag gives the same release, complete or not at all
 # One case, because building every platform takes long.
 repository "$work/one ü"
@@ -51,9 +57,19 @@ same "$("dist/release/$PROGRAM" -v)" "pause $VERSION"
 same "$(git tag --points-at HEAD)" "$TAG"
 same "$(grep -m 1 '^## ' CHANGELOG.md)" "## $VERSION - 2030-12-31"
 grep -q "^version = \"$VERSION\"" Cargo.toml
-for private in secret timestamp "$PWD" "$HOME"; do
+for private in secret "$PWD" "$HOME"; do
     same "$(grep -rlaF "$private" dist/release || true)" ""
 done
+same "$(grep -rhoaE '"timestamp": "[^"]*"' dist/release | sort -u)" '"timestamp": "2030-12-31T00:00:00Z"'
+# The schema of CycloneDX, as its own library has it.
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check 'cyclonedx-python-lib[json-validation]==11.12.0'
+"$work/venv/bin/python" -c 'if True:
+    import pathlib, sys
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+    sbom = pathlib.Path("dist/release/pause.cdx.json").read_text()
+    sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sbom))'
 cp "dist/release/pause-$VERSION.tar.gz" "dist/release/$PROGRAM" "$work"
 
 repository "$work/other"
@@ -137,3 +153,57 @@ GIT_TEST_ASSUME_DIFFERENT_OWNER=1 refuses "git refuses: detected dubious ownersh
 
 rm -r .git
 refuses "not a git repository" "$missing"
+
+#### rebuilds of a release: the page's check takes equal sums that each name has signed, and no others
+command -v ssh-keygen > /dev/null || skip "ssh-keygen is not installed"
+cd "$work"
+export HOME=$work/home
+mkdir -p "$HOME/.ssh" dist/release rebuilds
+cp "$ORIGINAL/rebuilds/allowed_signers" rebuilds
+(cd "$ORIGINAL" && sha256sum README.md Cargo.toml) > dist/release/SHA256SUMS
+for name in alice bob mallory; do ssh-keygen -q -t ed25519 -N "" -C "$name@host" -f "$HOME/.ssh/$name"; done
+sign() { block "Add yours" | sed "s/alice/$1/; s|id_ed25519|$1|" | sh -eu; }
+check() { block "Check them" | sh 2>&1; }
+rejects() { local output; output=$(check) && die "accepted: $output"; has "$output" "$1"; }
+# afterwards COMMAND...: runs it on two good rebuilds.
+afterwards() {
+    rm -rf rebuilds/0.1.0
+    sign alice
+    sign bob
+    "$@"
+}
+other() { sed "s/^../00/" dist/release/SHA256SUMS; }
+
+rejects "rebuilds/0.1.0"
+mkdir rebuilds/0.1.0
+rejects "SHA256SUMS"
+afterwards true
+same "$(check | cut -d ' ' -f -5)" $'Good "file" signature for alice\nGood "file" signature for bob'
+same "$(grep -c '^[^#]' rebuilds/allowed_signers)" 2
+
+# A rebuild with another digest, which its maker has signed.
+differs() {
+    cp dist/release/SHA256SUMS right
+    other > wrong
+    cp wrong dist/release/SHA256SUMS
+    rm -r rebuilds/0.1.0/bob
+    sign bob
+    cp right dist/release/SHA256SUMS
+}
+afterwards differs
+rejects 'Good "file" signature for bob'
+has "$(check)" "> $(head -n 1 right)"
+# Signatures of other sums, of another's key, of a key that isn't listed for the name, and none.
+changes() { for file in rebuilds/0.1.0/{alice,bob} dist/release; do cp wrong "$file/SHA256SUMS"; done; }
+afterwards changes
+rejects "Could not verify signature"
+lacks "$(check)" "Good"
+cp right dist/release/SHA256SUMS
+afterwards cp rebuilds/0.1.0/alice/SHA256SUMS.sig rebuilds/0.1.0/bob
+rejects "Could not verify signature"
+listed=$(< rebuilds/allowed_signers)
+afterwards sign mallory
+echo "$listed" > rebuilds/allowed_signers
+rejects "Could not verify signature"
+afterwards rm rebuilds/0.1.0/bob/SHA256SUMS.sig
+rejects "Couldn't read signature file"

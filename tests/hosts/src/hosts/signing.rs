@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Output;
 use xshell::{Shell, cmd};
 use xtask::golden::DIGESTS;
-use xtask::release::{NOTICE, PROVENANCE, SBOM};
+use xtask::release::{NOTICE, PROVENANCE, SBOM, VEX};
 
 pub const SIGNING: Host = Host {
     absent_from: &[("bullseye", NOT_PACKAGED), ("bookworm", NOT_PACKAGED)],
@@ -41,7 +41,7 @@ const PUSHED: Check = check("the page's push gives the registry the image and it
 const NO_MORE: Check = check("the referrers cost a pull of the image no request and no byte");
 const SIGNED: Check = check("the page's verification fails before its signing, and succeeds after it");
 const OTHER_KEY: Check = check("the page's verification fails with another key");
-const ATTESTED: Check = check("the attestations are the release's provenance and SBOM");
+const ATTESTED: Check = check("the attestations are the release's provenance, SBOM and VEX document");
 const KEPT: Check = check("a second push keeps the signatures");
 const INDEX: Check =
     check("a change to the index in the registry: `cargo xtask verify` and the page's verification fail");
@@ -178,11 +178,11 @@ fn check_referrers(shell: &Shell, released: &Path) -> Result<()> {
     // Before version 1.3 they had another name.
     let filter = "(.referrers // .manifests)[].digest";
     let digests = cmd!(shell, "jq --raw-output {filter}").stdin(found).read()?;
-    ensure!(digests.lines().count() == 3, "the referrers are {digests}");
+    ensure!(digests.lines().count() == 4, "the referrers are {digests}");
     for digest in digests.lines() {
         read(cmd!(shell, "oras pull --output found {REGISTRY}/pause@{digest}"))?;
     }
-    for file in [SBOM, PROVENANCE, NOTICE] {
+    for file in [SBOM, PROVENANCE, VEX, NOTICE] {
         read(cmd!(shell, "cmp found/{file} {released}/{file}"))?;
     }
     Ok(())
@@ -190,7 +190,7 @@ fn check_referrers(shell: &Shell, released: &Path) -> Result<()> {
 
 /// Compares the attestations that cosign verified and printed with the release's files. cosign adds empty fields.
 fn check_attestations(shell: &Shell, output: &str, released: &Path) -> Result<()> {
-    for (file, predicate) in [(PROVENANCE, ".predicate"), (SBOM, ".")] {
+    for (file, predicate) in [(PROVENANCE, ".predicate"), (SBOM, "."), (VEX, ".")] {
         let filter = format!(
             "[inputs | fromjson? | .payload? // empty | @base64d | fromjson.predicate]
              | any(.[]; . * ($file[0] | {predicate}) == .)"
