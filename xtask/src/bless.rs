@@ -14,9 +14,13 @@ pub struct Arguments {
     /// Directory with kube-apiserver, kube-controller-manager, kube-scheduler and kubelet
     #[arg(long, value_name = "DIR")]
     kubernetes: PathBuf,
+
+    /// Directory with crio and pinns
+    #[arg(long, value_name = "DIR")]
+    cri_o: PathBuf,
 }
 
-pub fn run(shell: &Shell, Arguments { upstream, kubernetes }: &Arguments) -> Result<()> {
+pub fn run(shell: &Shell, Arguments { upstream, kubernetes, cri_o }: &Arguments) -> Result<()> {
     let [glibc, musl] = ["upstream-glibc", "upstream-musl"].map(|name| upstream.join(name));
     let proof = "prove --mutants 999";
     let pairs = "inject --pairs --platform linux/arm64 --platform linux/arm/v7 --platform linux/s390x";
@@ -27,8 +31,9 @@ pub fn run(shell: &Shell, Arguments { upstream, kubernetes }: &Arguments) -> Res
         let arguments = line.split(' ');
         command::run(cmd!(shell, "cargo xtask {arguments...} --bless"))?;
     }
-    let cluster = "hosts --host cluster --debian sid --kubernetes".split(' ');
-    command::run(cmd!(shell, "cargo xtask {cluster...} {kubernetes} --bless"))?;
+    command::run(cmd!(shell, "cargo xtask hosts --debian trixie --host cri-o --cri-o {cri_o} --bless"))?;
+    let sid = "hosts --debian sid --host cri-o --host cluster --bless".split(' ');
+    command::run(cmd!(shell, "cargo xtask {sid...} --cri-o {cri_o} --kubernetes {kubernetes}"))?;
     command::run(cmd!(shell, "cargo xtask bench --install --against {glibc} --against {musl} --bless"))?;
     command::run(cmd!(shell, "cargo xtask docs --bless"))
 }

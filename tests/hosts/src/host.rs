@@ -1,12 +1,15 @@
 //! A container host and its checks.
 
 use crate::command;
-use anyhow::{Context, Result};
+use crate::sandbox::BindMounts;
+use anyhow::{Context, Result, ensure};
 use mutation::{DEAF, Mutant, NO_REAPING};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::Instant;
 use xshell::{Shell, cmd};
+use xtask::command::UsageError;
 use xtask::{prerequisites, status};
 
 /// The negative controls of nearly every host.
@@ -26,6 +29,8 @@ pub struct Host {
     pub absent_from: &'static [(&'static str, &'static str)],
     /// The crate that installs it, with features, if Debian doesn't have it. Without it the host is skipped.
     pub cargo_install: Option<(&'static str, &'static str)>,
+    /// Its programs that the user must provide. The host is run only on request.
+    pub programs: Option<Programs>,
     /// The commands that print its version, or those of its programs. None: the version of its first package.
     pub version: &'static [&'static str],
     /// The negative controls, each of which must fail a check.
@@ -41,7 +46,38 @@ pub const fn host(
     version: &'static [&'static str],
     checks: fn(&mut Fixture) -> Result<()>,
 ) -> Host {
-    Host { name, title, packages, absent_from: &[], cargo_install: None, version, controls: CONTROLS, checks }
+    let (absent_from, cargo_install, programs, controls) = (&[], None, None, CONTROLS);
+    Host { name, title, packages, absent_from, cargo_install, programs, version, controls, checks }
+}
+
+/// Programs that Debian does not package.
+#[derive(Debug)]
+pub struct Programs {
+    /// The option that takes their directory.
+    pub option: &'static str,
+    /// Each with the beginning of its version, if it prints one.
+    pub names: &'static [(&'static str, &'static str)],
+    /// Their directory in a sandbox.
+    pub place: &'static str,
+    /// Where they are from.
+    pub source: &'static str,
+}
+
+impl Programs {
+    /// Finds them in this directory, or else in `PATH`. Returns each with its place in a sandbox.
+    pub fn find(&self, directory: Option<&Path>) -> Result<BindMounts> {
+        let find = |&(name, version): &(&str, &str)| {
+            let path = directory.unwrap_or(Path::new("")).join(name);
+            let (option, source) = (self.option, self.source);
+            let advice = format!("{name} is missing; unpack {source} and pass its directory with {option} DIR");
+            let file = prerequisites::find(&path.to_string_lossy()).context(UsageError(advice))?.canonicalize()?;
+            let prints = |output: Output| output.stdout.starts_with(version.as_bytes());
+            let is_it = version.is_empty() || Command::new(&file).arg("--version").output().is_ok_and(prints);
+            ensure!(is_it, UsageError(format!("{} --version doesn't print \"{version}\"", file.display())));
+            Ok((file, format!("{}/{name}", self.place)))
+        };
+        self.names.iter().map(find).collect()
+    }
 }
 
 pub struct Check {

@@ -5,7 +5,7 @@
 
 use ::hosts::debian::{self, Tree};
 use ::hosts::host::{Findings, Host};
-use ::hosts::hosts::{self, readers};
+use ::hosts::hosts::{self, crio, readers};
 use ::hosts::sandbox::{self, BindMounts};
 use ::hosts::{cluster, images};
 use anyhow::{Context, Result, bail, ensure};
@@ -36,6 +36,9 @@ struct Arguments {
     /// [default: in PATH]
     #[arg(long, value_name = "DIR", value_parser = directory)]
     kubernetes: Option<PathBuf>,
+    /// Directory of crio and pinns, for `--host cri-o` [default: in PATH]
+    #[arg(long, value_name = "DIR", value_parser = directory)]
+    cri_o: Option<PathBuf>,
     /// Write the hosts' versions and numbers of checks to the golden tables
     #[arg(long)]
     bless: bool,
@@ -93,10 +96,13 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     let mut mounts: BindMounts = vec![(repository.clone(), repository.display().to_string())];
     mounts.push((current_exe()?, PROGRAM.into()));
     mounts.extend(hosts.iter().filter_map(|host| host.installed()));
-    if is_chosen(cluster::HOST.name) {
-        mounts.extend(cluster::programs(arguments.kubernetes.as_deref())?);
-    } else if arguments.kubernetes.is_some() {
-        bail!(UsageError(format!("--kubernetes is for --host {}", cluster::HOST.name)));
+    for (host, directory) in [(cluster::HOST, &arguments.kubernetes), (crio::HOST, &arguments.cri_o)] {
+        let Some(programs) = host.programs else { continue };
+        if is_chosen(host.name) {
+            mounts.extend(programs.find(directory.as_deref())?);
+        } else if directory.is_some() {
+            bail!(UsageError(format!("{} is for --host {}", programs.option, host.name)));
+        }
     }
     prerequisites(is_chosen).ensure_installed(shell)?;
     let tree = Tree::of(shell, &release)?;
@@ -207,8 +213,7 @@ fn select(arguments: &Arguments, release: &str) -> Result<(Vec<&'static Host>, u
         bail!(UsageError(format!("{reason}; another release may have it: see --debian")));
     }
     let is_chosen = |host: &&Host| match &arguments.hosts[..] {
-        // Kubernetes has programs that Debian lacks.
-        [] => host.name != cluster::HOST.name,
+        [] => host.programs.is_none(),
         chosen => chosen.iter().any(|other| other.name == host.name),
     };
     let (hosts, skipped): (Vec<_>, Vec<_>) = hosts::all().filter(is_chosen).partition(|host| reason(host).is_none());

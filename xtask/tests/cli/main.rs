@@ -11,7 +11,6 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 /// A sentence that is checked, and the check.
 type Case = (&'static str, fn() -> Result<()>);
@@ -31,20 +30,13 @@ fn original() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a package in the repository")
 }
 
-static DURATIONS: Mutex<Vec<(Duration, &str)>> = Mutex::new(Vec::new());
-
 fn trial(name: &'static str, check: impl Fn() -> Result<()> + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, move || {
-        let begin = Instant::now();
-        let result = check();
-        DURATIONS.lock().expect("no panic while it is held").push((begin.elapsed(), name));
-        match result {
-            Ok(()) => Ok(Completion::Completed),
-            Err(error) => match error.downcast_ref() {
-                Some(Skip(reason)) => Ok(Completion::ignored_with(reason)),
-                None => Err(Failed::from(format!("{error:#}"))),
-            },
-        }
+    Trial::ignorable_test(name, move || match check() {
+        Ok(()) => Ok(Completion::Completed),
+        Err(error) => match error.downcast_ref() {
+            Some(Skip(reason)) => Ok(Completion::ignored_with(reason)),
+            None => Err(Failed::from(format!("{error:#}"))),
+        },
     })
 }
 
@@ -61,13 +53,6 @@ fn main() -> Result<ExitCode> {
         trials.push(trial(name, check));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if arguments.filter.is_none() && !arguments.list {
-        let mut durations = DURATIONS.lock().expect("no panic while it is held");
-        durations.sort();
-        for (duration, name) in durations.iter().rev().take(8) {
-            println!("{:6.1} s  {name}", duration.as_secs_f32());
-        }
-    }
     // On Linux, root can run all of them.
     if conclusion.num_ignored > 0 && xtask::prerequisites::is_root() && std::env::var_os("CI").is_some() {
         xtask::status!("error: {} cases were skipped; see their reasons above", conclusion.num_ignored);

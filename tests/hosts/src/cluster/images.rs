@@ -4,7 +4,7 @@ use super::Cluster;
 use super::node::{self, COLLECT_IMAGES, COLLECTION, KEEP_IMAGES};
 use crate::command;
 use crate::host::{Fixture, check};
-use crate::hosts::cri::{call, call_quietly, field};
+use crate::hosts::cri::{call, find_image};
 use crate::images::{self, REFERENCE};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
@@ -39,19 +39,19 @@ pub fn checks(cluster: &mut Cluster, fixture: &mut Fixture) -> Result<()> {
     fixture.check(&check(name), taken);
 
     call("ImageService/RemoveImage", &format!("image {{ image: '{UNUSED}' }}"))?;
-    let removed = find(UNUSED)?.is_none().then_some(()).context("it is still there");
+    let removed = find_image(UNUSED)?.is_none().then_some(()).context("it is still there");
     fixture.check(&check("the CRI can remove a pinned image"), removed);
     Ok(())
 }
 
 fn check_collection(removed: &str, kept: &str) -> Result<()> {
-    ensure!(command::within(COLLECTION, || Ok(find(removed)?.is_none()))?, "{removed} is still there");
-    find(kept)?.map(drop).with_context(|| format!("{kept} is gone as well"))
+    ensure!(command::within(COLLECTION, || Ok(find_image(removed)?.is_none()))?, "{removed} is still there");
+    find_image(kept)?.map(drop).with_context(|| format!("{kept} is gone as well"))
 }
 
 fn wait_for_pin(name: &str, pinned: bool) -> Result<()> {
-    let as_expected = command::becomes_so(|| Ok(find(name)?.is_some_and(|(_, is_pinned)| is_pinned == pinned)))?;
-    ensure!(as_expected, "{name} should have pinned = {pinned}, but is {:?}", find(name)?);
+    let as_expected = command::becomes_so(|| Ok(find_image(name)?.is_some_and(|(_, is_pinned)| is_pinned == pinned)))?;
+    ensure!(as_expected, "{name} should have pinned = {pinned}, but is {:?}", find_image(name)?);
     Ok(())
 }
 
@@ -59,16 +59,9 @@ fn wait_for_pin(name: &str, pinned: bool) -> Result<()> {
 /// pins this one again at once:
 /// <https://github.com/containerd/containerd/blob/v2.1.4/internal/cri/server/images/image_pull.go#L425-L471>
 fn unpin(cluster: &Cluster, name: &str) -> Result<()> {
-    let (id, _) = find(name)?.context("the image is missing")?;
+    let (id, _) = find_image(name)?.context("the image is missing")?;
     for name in [name, &id] {
         command::read(cmd!(cluster.shell, "ctr --namespace k8s.io images label {name} io.cri-containerd.pinned="))?;
     }
     wait_for_pin(name, false)
-}
-
-/// The image's ID, and whether it is pinned, as the kubelet sees it.
-fn find(name: &str) -> Result<Option<(String, bool)>> {
-    let status = call_quietly("ImageService/ImageStatus", &format!("image {{ image: '{name}' }}"))?;
-    let id = field(&status, "id");
-    Ok((!id.is_empty()).then(|| (id.into(), field(&status, "pinned") == "true")))
 }

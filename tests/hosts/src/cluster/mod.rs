@@ -7,23 +7,27 @@ mod pods;
 mod workloads;
 
 use crate::busybox::{self, BUSYBOX};
-use crate::host::{Fixture, Host, host};
+use crate::host::{Fixture, Host, Programs, host};
 use crate::images::{PROGRAM, REFERENCE};
 use anyhow::{Context, Result, ensure};
 use harness::wait;
 use node::Node;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use xshell::{Cmd, Shell, cmd};
-use xtask::command::UsageError;
-use xtask::{prerequisites, status};
+use xtask::status;
 
 pub const HOST: Host = Host {
     absent_from: &[
         ("bookworm", "has a containerd that is too old for current kubelets"),
         ("trixie", "has a containerd that is too old for current kubelets"),
     ],
+    programs: Some(Programs {
+        option: "--kubernetes",
+        names: &[("kube-apiserver", V), ("kube-controller-manager", V), ("kube-scheduler", V), ("kubelet", V)],
+        place: KUBERNETES,
+        source: "the server archive of Kubernetes 1.36 (https://kubernetes.io/releases/download)",
+    }),
     ..host(
         "cluster",
         "Kubernetes, over containerd",
@@ -33,30 +37,12 @@ pub const HOST: Host = Host {
     )
 };
 
-/// The programs of Kubernetes that Debian does not package, and their directory in a sandbox.
-const PROGRAMS: [&str; 4] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"];
+/// The directory of Kubernetes' programs in a sandbox, and the beginning of their version.
 const KUBERNETES: &str = "/opt/kubernetes";
+const V: &str = "Kubernetes v";
 
 /// Seconds for everything except kubectl's waits. A negative control uses all of them.
 const TIMEOUT: u64 = 30;
-
-/// Finds Kubernetes' programs in this directory, or else in `PATH`. Returns each with its place in a sandbox.
-pub fn programs(directory: Option<&Path>) -> Result<Vec<(PathBuf, String)>> {
-    let place = |name: &&str| {
-        let file = match directory {
-            Some(directory) => Some(directory.join(name)).filter(|file| file.is_file()),
-            None => prerequisites::find(name),
-        };
-        let advice = "unpack the server archive of Kubernetes 1.36 (https://kubernetes.io/releases/download)";
-        let error = || UsageError(format!("{name} is missing; {advice} and pass its directory with --kubernetes DIR"));
-        let file = file.with_context(error)?.canonicalize()?;
-        let version = Command::new(&file).arg("--version").output().with_context(|| format!("can't run {name}"))?;
-        let is_kubernetes = version.stdout.starts_with(b"Kubernetes v");
-        ensure!(is_kubernetes, UsageError(format!("{} is not Kubernetes' {name}", file.display())));
-        Ok((file, format!("{KUBERNETES}/{name}")))
-    };
-    PROGRAMS.iter().map(place).collect()
-}
 
 struct Cluster<'a> {
     /// Its kubectl is the administrator's.

@@ -1,11 +1,11 @@
 //! containerd: with ctr, and through Kubernetes' container runtime interface.
 
-use super::cri::{self, call, call_quietly, field, fields};
-use crate::busybox::{self, BUSYBOX, MAKE_ORPHANS, ORPHANS};
+use super::cri::{self, SETUP, SHARED};
+use crate::busybox;
 use crate::command::{self, Daemon, read};
 use crate::host::{Check, DEAFNESS, Fixture, Host, broken_by, check, host};
 use crate::images::REFERENCE;
-use crate::pause::{self, Visible};
+use crate::pause;
 use crate::recipe::{INSTALL, Page};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -14,7 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 use xshell::{Shell, cmd};
-use xtask::{seccomp, status};
+use xtask::seccomp;
 
 pub const CONTAINERD: Host = host(
     "containerd",
@@ -24,16 +24,11 @@ pub const CONTAINERD: Host = host(
     checks,
 );
 
-pub const SOCKET: &str = "/run/containerd/containerd.sock";
-
 const NOT_READY: Check = broken_by(DEAFNESS, "SIGTERM to the sandbox's process makes the pod sandbox NotReady");
 const STOPPED: Check = check("StopPodSandbox stops a pod sandbox whose process runs");
 const RECIPE: Check =
     check("from any config.toml, the page's recipe sets the image, keeps the rest, can be repeated, and goes back");
 const PINNED: Check = check("the kubelet sees the image as pinned, from containerd 1.6.22 on");
-
-/// Prepares this sandbox and starts containerd.
-const SETUP: &str = include_str!("containerd.sh");
 
 pub const CONFIG: &str = "/etc/containerd/config.toml";
 
@@ -61,11 +56,11 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     fixture.check(&RECIPE, repeated.and_then(|()| follow_from_everywhere(shell, &page, &debian)));
     fs::write(CONFIG, debian)?;
     page.apply(shell, INSTALL)?;
-    wait_for_cri()?;
-    let image = call("ImageService/ImageStatus", &format!("image {{ image: '{REFERENCE}' }}"))?;
+    cri::wait_until_served()?;
+    let image = cri::find_image(REFERENCE)?;
     let pins = !read(cmd!(shell, "containerd --version"))?.contains(" 1.6.20");
-    let is_right = image.contains("id: ") && (field(&image, "pinned") == "true") == pins;
-    fixture.expect(&PINNED, is_right, || format!("its status is {image}"));
+    let is_right = image.as_ref().is_some_and(|&(_, pinned)| pinned == pins);
+    fixture.expect(&PINNED, is_right, || format!("its ID and pin are {image:?}"));
     for (namespace, archive) in [("default", archive), ("k8s.io", Path::new(busybox))] {
         read(cmd!(shell, "ctr --namespace {namespace} images import {archive}"))?;
     }
@@ -84,29 +79,15 @@ fn checks(fixture: &mut Fixture) -> Result<()> {
     }
 
     let (sandbox, pid) = run_sandbox(shell, "first")?;
-    let shared = "linux { security_context { namespace_options {} } }";
-    let create = format!(
-        "pod_sandbox_id: '{sandbox}' config {{ metadata {{ name: 'busybox' }} image {{ image: '{BUSYBOX}' }} {shared} }}
-         sandbox_config {{ {} }}",
-        pod("first")
-    );
-    let container = call("RuntimeService/CreateContainer", &create)?;
-    let container = format!("container_id: '{}'", field(&container, "container_id"));
-    call("RuntimeService/StartContainer", &container)?;
-    pause::check_reaping(fixture, &Visible(pid), ORPHANS, || {
-        let exec = format!("{container} timeout: 10 cmd: {MAKE_ORPHANS:?}");
-        let result = call("RuntimeService/ExecSync", &exec)?;
-        ensure!(field(&result, "exit_code").is_empty(), "making orphans failed: {result}");
-        Ok(())
-    })?;
+    cri::check_reaping(fixture, (&sandbox, pid), "first")?;
     kill(Pid::from_raw(pid), Signal::SIGTERM)?;
-    let not_ready = command::becomes_so(|| Ok(!is_ready(&sandbox)?))?;
+    let not_ready = command::becomes_so(|| Ok(!cri::is_ready(&sandbox)?))?;
     fixture.expect(&NOT_READY, not_ready, || "it is still Ready".into());
 
     // StopPodSandbox sends SIGKILL.
     let (sandbox, _) = run_sandbox(shell, "second")?;
-    call("RuntimeService/StopPodSandbox", &format!("pod_sandbox_id: '{sandbox}'"))?;
-    let is_ready = is_ready(&sandbox)?;
+    cri::stop_sandbox(&sandbox)?;
+    let is_ready = cri::is_ready(&sandbox)?;
     fixture.expect(&STOPPED, !is_ready, || "it is still Ready".into());
     Ok(())
 }
@@ -137,42 +118,23 @@ fn follow(shell: &Shell, page: &Page, content: Option<&str>) -> Result<()> {
     }
     read(cmd!(shell, "systemctl restart containerd"))?;
     let dump = || read(cmd!(shell, "containerd config dump"));
-    page.install(shell, || renew_sandbox(shell))?;
+    page.install(shell, cri::renew_sandbox)?;
     let installed = fs::read_to_string(CONFIG)?;
     let content = content.unwrap_or_default();
     ensure!(!content.contains(KEPT) || dump()?.contains(KEPT), "another setting is gone");
     ensure!(!content.contains(OTHER_TABLE) || installed.contains(OTHER_TABLE), "another table has changed");
     page.apply(shell, INSTALL)?;
     ensure!(fs::read_to_string(CONFIG)? == installed, "applied twice, it leaves another file");
-    page.go_back(shell, || renew_sandbox(shell))?;
+    page.go_back(shell, cri::renew_sandbox)?;
     ensure!(dump()?.contains("registry.k8s.io/pause:"), "the default image is not back");
     let containers = read(cmd!(shell, "ctr --namespace k8s.io containers list"))?;
     ensure!(!containers.contains(REFERENCE), "a new pod still has the image");
     Ok(())
 }
 
-/// Replaces all pod sandboxes by a new one, if there is an image for it.
-fn renew_sandbox(shell: &Shell) -> Result<()> {
-    wait_for_cri()?;
-    for id in fields(&call("RuntimeService/ListPodSandbox", "")?, "id") {
-        for method in ["Stop", "Remove"] {
-            call(&format!("RuntimeService/{method}PodSandbox"), &format!("pod_sandbox_id: '{id}'"))?;
-        }
-    }
-    run_sandbox(shell, "page").map(drop).unwrap_or_else(|error| status!("{error:#}"));
-    Ok(())
-}
-
 /// Starts containerd with the `config.toml` that is there.
 pub fn start(shell: &Shell) -> Result<()> {
-    read(cmd!(shell, "sh -ec {SETUP}")).map(drop)
-}
-
-/// Waits until containerd serves the CRI. It serves other clients earlier.
-pub fn wait_for_cri() -> Result<()> {
-    let serves = || Ok(call_quietly("RuntimeService/ListPodSandbox", "").is_ok());
-    ensure!(command::becomes_so(serves)?, "containerd does not serve the CRI");
-    Ok(())
+    read(cmd!(shell, "sh -ec {SETUP} containerd")).map(drop)
 }
 
 /// Starts containerd 2 with this sandbox image, and more settings.
@@ -189,23 +151,14 @@ bin_dirs = ['/usr/lib/cni']
     );
     fs::write(CONFIG, content)?;
     let daemon = Daemon::start(cmd!(shell, "containerd"), "containerd")?;
-    daemon.wait_until_up(|| wait_for_cri().is_ok())?;
+    daemon.wait_until_up(|| cri::wait_until_served().is_ok())?;
     Ok(daemon)
-}
-
-/// The configuration of a pod whose containers share a PID namespace.
-fn pod(name: &str) -> String {
-    format!(
-        "metadata {{ name: '{name}' uid: '{name}' namespace: 'default' }}
-         linux {{ security_context {{ namespace_options {{}} }} }}"
-    )
 }
 
 /// Runs a pod sandbox. Returns its ID and the PID of its process.
 pub fn run_sandbox(shell: &Shell, name: &str) -> Result<(String, i32)> {
-    let response = call("RuntimeService/RunPodSandbox", &format!("config {{ {} }}", pod(name)))?;
-    let id = field(&response, "pod_sandbox_id");
-    Ok((id.into(), pid(shell, "k8s.io", id)?))
+    let id = cri::run_sandbox(name, SHARED)?;
+    Ok((id.clone(), pid(shell, "k8s.io", &id)?))
 }
 
 /// PID of a container's process.
@@ -213,9 +166,4 @@ pub fn pid(shell: &Shell, namespace: &str, container: &str) -> Result<i32> {
     let list = cmd!(shell, "ctr --namespace {namespace} tasks list").quiet().read()?;
     let mut rows = list.lines().filter_map(|line| line.strip_prefix(container)?.split_whitespace().next());
     Ok(rows.next().context("it has no task")?.parse()?)
-}
-
-fn is_ready(sandbox: &str) -> Result<bool> {
-    let status = call_quietly("RuntimeService/PodSandboxStatus", &format!("pod_sandbox_id: '{sandbox}'"))?;
-    Ok(field(&status, "state").is_empty())
 }

@@ -11,7 +11,7 @@ use xshell::{Shell, cmd};
 
 pub const CRIU: Host = Host {
     absent_from: &[("bookworm", "has a CRIU that is too old for today's kernels")],
-    ..host("criu", "CRIU, with runc", &["criu", "runc", "procps", "skopeo", "umoci"], &["criu --version"], checks)
+    ..host("criu", "CRIU, with runc", &["criu", "iptables", "procps", "runc", "skopeo", "umoci"], &[], checks)
 };
 
 const REAPS: Check =

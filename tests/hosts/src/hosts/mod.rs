@@ -3,6 +3,7 @@
 mod bundle;
 pub mod containerd;
 pub mod cri;
+pub mod crio;
 mod criu;
 mod docker;
 mod gvisor;
@@ -39,7 +40,7 @@ pub static HOSTS: &[Host] = &[
 ];
 
 pub fn all() -> impl Iterator<Item = &'static Host> {
-    HOSTS.iter().chain(readers::READERS).chain([&cluster::HOST])
+    HOSTS.iter().chain(readers::READERS).chain([&crio::HOST, &cluster::HOST])
 }
 
 /// Finds a host by its name; the parser of `--host`.

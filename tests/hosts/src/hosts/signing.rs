@@ -148,7 +148,7 @@ fn check_verifier(fixture: &mut Fixture) -> Result<()> {
     let setting = "version = 3\n[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = ";
     fs::write(containerd::CONFIG, format!("{setting}'{REMOTE}'"))?;
     containerd::start(shell)?;
-    containerd::wait_for_cri()?;
+    cri::wait_until_served()?;
     let pod = containerd::run_sandbox(shell, "pod");
     fixture.check(&RELEASED_ONLY, pod.and_then(|(_, pid)| pause::wait_until_ready(pid)));
     Ok(())
