@@ -4,14 +4,13 @@ use anyhow::{Result, ensure};
 use harness::Program;
 use inject::emulator::Emulator;
 use inject::signals::{self, Depth, Tally};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use xshell::Shell;
 use xtask::golden::Golden;
 use xtask::platform::{self, PLATFORMS, Platform, QEMU_USER, Selection};
 use xtask::prerequisites::Prerequisites;
 use xtask::table::Table;
-use xtask::{build, command, outln, subcommands, test};
+use xtask::{build, command, outln, subcommands};
 
 #[derive(clap::Args)]
 struct Arguments {
@@ -23,11 +22,8 @@ struct Arguments {
     /// Also send pairs to programs in an emulator, the first signal before each system call; slow
     #[arg(long, conflicts_with = "singles")]
     pairs: bool,
-    /// Test this program for this machine instead
-    #[arg(long, value_name = "PATH", conflicts_with = "platforms", value_parser = test::existing_file)]
-    against: Option<PathBuf>,
     /// Write the counts to the golden file
-    #[arg(long, conflicts_with_all = ["singles", "against"])]
+    #[arg(long, conflicts_with = "singles")]
     bless: bool,
 }
 
@@ -44,10 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
-    let programs = match &arguments.against {
-        Some(path) => vec![(platform::native()?, Program::new(path.display().to_string(), path.clone()))],
-        None => build(shell, &arguments.selection.platforms())?,
-    };
+    let programs = build(shell, &arguments.selection.platforms())?;
     let golden = Golden::read(&shell.current_dir(), "tests/inject/signals.txt", "cargo xtask inject")?;
     let mut table = Table::new(golden.table.headings.clone());
     let mut wrong = Vec::new();
@@ -61,7 +54,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let (row, violations) = inject(platform, program, depth)?;
         let has_pairs = golden.table.find(&[&row[0]]).is_some_and(|golden| golden[PAIRS] != row[PAIRS]);
         let columns = if depth == Depth::Handlers && has_pairs { PAIRS } else { row.len() };
-        if violations.is_empty() && !arguments.bless && arguments.against.is_none() {
+        if violations.is_empty() && !arguments.bless {
             wrong.extend(golden.check(&row, 1, columns).err().map(|error| error.to_string()));
         }
         wrong.extend(violations.into_iter().map(|violation| format!("{}: {violation}", row[0])));
@@ -73,7 +66,7 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         let rows: Vec<_> = PLATFORMS.iter().map(|platform| vec![platform.name.into()]).collect();
         return golden.bless(table.rows, 1, &rows);
     }
-    if arguments.against.is_some() { Ok(()) } else { golden.check_program() }
+    golden.check_program()
 }
 
 /// Tests `/pause` on a kernel of `cargo xtask kernels --signals`, where there is neither cargo nor a repository.

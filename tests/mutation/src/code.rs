@@ -6,6 +6,7 @@ use iced_x86::{ConstantOffsets, Decoder, DecoderOptions, Instruction};
 use std::collections::BTreeSet;
 use std::ops::Range;
 use xshell::Shell;
+use xtask::build::Binary;
 use xtask::platform;
 
 pub const PLATFORM: &str = "linux/amd64";
@@ -53,7 +54,7 @@ fn changes(code: &[u8], numbers: &[Range<usize>]) -> Vec<(&'static str, Vec<u8>)
 }
 
 pub fn mutants(shell: &Shell) -> Result<Vec<Mutant>> {
-    let (program, functions) = prove::functions(shell, platform::parse(PLATFORM)?)?;
+    let (Binary { content: program, .. }, functions) = prove::functions(shell, platform::parse(PLATFORM)?)?;
     let mut mutants = Vec::new();
     for (function, range) in functions {
         let mut decoder = Decoder::with_ip(64, &program[range.clone()], range.start as u64, DecoderOptions::NONE);

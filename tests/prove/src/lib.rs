@@ -33,13 +33,13 @@ pub fn build(shell: &Shell, platform: &'static Platform) -> Result<(Binary, Path
     Ok((binary, linked))
 }
 
-/// Builds a platform's program as it ships. Returns its bytes and its functions.
-pub fn functions(shell: &Shell, platform: &'static Platform) -> Result<(Vec<u8>, Symbols)> {
+/// Builds a platform's program as it ships. Also returns its functions.
+pub fn functions(shell: &Shell, platform: &'static Platform) -> Result<(Binary, Symbols)> {
     let (binary, linked) = build(shell, platform)?;
     let mut symbols = symbols(&binary.content, &fs::read(linked)?)?;
     // A constant's name is in capitals.
     symbols.retain(|(name, _)| name.chars().any(char::is_lowercase));
-    Ok((binary.content, symbols))
+    Ok((binary, symbols))
 }
 
 /// Symbols of the program, without paths in their names. Every byte after the headers must belong to one, or align one.

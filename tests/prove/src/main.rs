@@ -20,23 +20,19 @@ use xtask::image::golden::are_golden;
 use xtask::output::provide;
 use xtask::platform::{PLATFORMS, Platform, Selection};
 use xtask::prerequisites::Prerequisites;
-use xtask::{build, outln, parallel, status, subcommands};
+use xtask::{outln, parallel, status, subcommands};
 
 const GOLDEN: &str = "tests/prove/prove.txt";
+const EQUIVALENT: &str = "tests/prove/equivalent.txt";
+const REQUIREMENTS: &str = "tests/prove/requirements.txt";
 const PROVED: &str = "proved";
 const REFUSED: &str = "refused";
 const UNDECIDED: &str = "undecided";
-
 const VEX: &str = "VEX";
-
 /// Number of columns that name a row: the platform and the engine.
 const KEY: usize = 2;
-
 /// The first column that counts mutants.
 const MUTANTS: usize = 6;
-
-const EQUIVALENT: &str = "tests/prove/equivalent.txt";
-const REQUIREMENTS: &str = "tests/prove/requirements.txt";
 
 #[derive(clap::Args)]
 struct Arguments {
@@ -67,11 +63,6 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     model::add_needs(&mut prerequisites);
     prerequisites.ensure_installed(shell)?;
     let platforms = prove::distinct(&arguments.selection);
-    let binaries = build::build(shell, &platforms)?;
-    for (binary, is_golden) in binaries.iter().zip(are_golden(&shell.current_dir(), &binaries)?) {
-        let name = binary.platform.name;
-        ensure!(is_golden == "yes", "{name} isn't the golden program; see `cargo xtask test --bless`");
-    }
     let python = python(shell)?;
     let programs = platforms.iter().map(|platform| program(shell, platform)).collect::<Result<Vec<_>>>()?;
     let equivalent = shell.read_file(EQUIVALENT)?;
@@ -94,9 +85,8 @@ fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
         }
     }
     outln!("{table}");
-    let is_selected = |name: &&&str| programs.iter().any(|program| name.split(' ').next() == Some(&program.name));
-    let is_stale = |name: &&&str| mutants.iter().all(|mutant| mutant.name != **name);
-    let stale = equivalent.keys().filter(is_selected).filter(is_stale);
+    let is_of = |name: &str| programs.iter().any(|program| name.split(' ').next() == Some(&program.name));
+    let stale = equivalent.keys().filter(|name| is_of(name) && mutants.iter().all(|mutant| mutant.name != **name));
     failures.extend(stale.map(|name| format!("{EQUIVALENT} has {name}, which isn't a mutant")));
     // A sample has some of each kind.
     mutants.sort_by_cached_key(|mutant| sha256(mutant.name.as_bytes()));
@@ -185,14 +175,16 @@ fn prove(python: &Path, programs: &[Program]) -> Result<Vec<Vec<Outcome>>> {
 
 /// Describes a platform's program as it ships.
 fn program(shell: &Shell, platform: &'static Platform) -> Result<Program> {
-    let (file, functions) = prove::functions(shell, platform)?;
+    let (binary, functions) = prove::functions(shell, platform)?;
+    let (name, is_golden) = (platform.name, are_golden(&shell.current_dir(), std::slice::from_ref(&binary))?);
+    ensure!(is_golden == ["yes"], "{name} isn't the golden program; see `cargo xtask test --bless`");
     Ok(Program {
-        name: platform.name.into(),
+        name: name.into(),
         architecture: platform.architecture,
-        entry: object::File::parse(&*file)?.entry(),
+        entry: object::File::parse(&*binary.content)?.entry(),
         functions: functions.into_iter().map(|(_, range)| range).collect(),
         messages: [("version", VERSION), ("warning", WARNING), ("interrupt", INTERRUPT), ("terminated", TERMINATED)]
             .into(),
-        file,
+        file: binary.content,
     })
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use xtask::digest::sha256;
 
-/// How many bits are flipped in each program.
-const FLIPS: usize = 120;
+const FLIPS: usize = 120; // of bits in each program
 
 /// A program, as `prove.py` reads it.
 #[derive(Clone, Serialize)]
@@ -30,16 +29,21 @@ impl Program {
 
     /// Leaves out each instruction, inverts each condition, and flips bits anywhere. Instructions are places and sizes.
     pub fn mutants(&self, instructions: &[(usize, usize)]) -> Vec<Self> {
-        let (nop, invert): (&[u8], fn(&mut [u8])) = match self.architecture {
-            "x86_64" => (&[0x90], invert_x86_64),
-            "aarch64" => (&[0x1f, 0x20, 0x03, 0xd5], invert_aarch64),
+        let nop: &[u8] = match self.architecture {
+            "x86_64" => &[0x90],
+            "aarch64" => &[0x1f, 0x20, 0x03, 0xd5],
             _ => return Vec::new(),
         };
         let mut mutants = Vec::new();
         for &(at, size) in instructions {
             mutants.push(self.with(at, "left out", &nop.repeat(size / nop.len())));
             let mut code = self.file[at..at + size].to_vec();
-            invert(&mut code);
+            match (self.architecture, &mut code[..]) {
+                // A jump of two bytes; b.cond; cbz and cbnz.
+                ("x86_64", [opcode @ 0x70..0x80, _]) | ("aarch64", [opcode, _, _, 0x54]) => *opcode ^= 1,
+                ("aarch64", [.., opcode @ (0x34 | 0x35)]) => *opcode ^= 1,
+                _ => {}
+            }
             mutants.push(self.with(at, "inverted", &code));
         }
         let start = self.functions.iter().map(|range| range.start).min().unwrap_or_default();
@@ -52,21 +56,5 @@ impl Program {
         }
         mutants.retain(|mutant| mutant.file != self.file);
         mutants
-    }
-}
-
-/// Inverts a conditional jump of two bytes.
-fn invert_x86_64(code: &mut [u8]) {
-    if let [opcode @ 0x70..0x80, _] = code {
-        *opcode ^= 1;
-    }
-}
-
-/// Inverts b.cond, cbz and cbnz.
-fn invert_aarch64(code: &mut [u8]) {
-    match code {
-        [condition, _, _, 0x54] => *condition ^= 1,
-        [.., opcode @ (0x34 | 0x35)] => *opcode ^= 1,
-        _ => {}
     }
 }

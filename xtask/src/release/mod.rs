@@ -8,7 +8,6 @@ mod preflight;
 mod provenance;
 mod sbom;
 pub mod source;
-mod vex;
 
 use crate::build::{self, Binary};
 use crate::digest::sha256;
@@ -64,8 +63,7 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Makes the files of a release of this date from these binaries and the shell's directory. Also returns the digest of the
-/// index.
+/// Makes a release's files, of this date, from these binaries and the shell's directory. Also returns the index's digest.
 pub fn files(
     shell: &Shell,
     binaries: &[Binary],
@@ -85,17 +83,12 @@ pub fn files(
     let compilers = Rustc::all(shell, binaries)?;
     let (index, time) = (&packed.root.digest, format!("{date}T00:00:00Z"));
     files.insert(SBOM.into(), sbom::write(shell, binaries, &compilers, index, &time)?);
-    files.insert(VEX.into(), vex::write(index, &time)?);
+    files.insert(VEX.into(), sbom::write_vex(index, &time)?);
     let provenance = provenance::write(shell, &compilers, arguments, state, index, &files)?;
     files.insert(PROVENANCE.into(), provenance);
 
     let mut layout = packed.files;
-    let attached = [
-        (SBOM, sbom::MEDIA_TYPE),
-        (PROVENANCE, provenance::MEDIA_TYPE),
-        (VEX, vex::MEDIA_TYPE),
-        (NOTICE, "text/plain"),
-    ];
+    let attached = [(SBOM, sbom::TYPE), (PROVENANCE, provenance::TYPE), (VEX, sbom::VEX_TYPE), (NOTICE, "text/plain")];
     for (name, media_type) in attached {
         attach(&mut layout, &packed.root, name, media_type, &files[name])?;
     }
@@ -133,11 +126,6 @@ fn attach(layout: &mut Files, index: &Descriptor, name: &str, media_type: &'stat
     list["manifests"].as_array_mut().context("index.json has a list of manifests")?.push(descriptor);
     layout.insert(LIST.into(), json(list)?);
     Ok(())
-}
-
-/// The package URL of the image whose index has this digest.
-fn purl(index: &str) -> String {
-    format!("pkg:oci/pause@sha256%3A{index}")
 }
 
 pub fn stage(files: &Files, staged: &mut Staged) {

@@ -11,8 +11,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use xshell::Shell;
 
-/// Returns the repository's state, an export of its commit, each target's compiler, and the version's date; or all
-/// complaints as an error.
+/// Returns the state, an export of the commit, each target's compiler, and the version's date; or all complaints.
 pub fn run(shell: &Shell) -> Result<(GitState, TempDir, Compilers, String)> {
     let repository = shell.current_dir();
     let mut complaints = Vec::new();

@@ -12,7 +12,7 @@ use serde_json::{Value, json as object};
 use std::collections::{BTreeMap, BTreeSet};
 use xshell::{Shell, cmd};
 
-pub const MEDIA_TYPE: &str = "application/vnd.in-toto+json";
+pub const TYPE: &str = "application/vnd.in-toto+json";
 pub const RUST: &str = "https://github.com/rust-lang/rust";
 
 /// The default builder: a machine of the person who signs the release.

@@ -1,7 +1,8 @@
-//! The SBOM, in CycloneDX 1.6: what cargo lists for the program, `core`, and the binaries.
+//! The SBOM, in CycloneDX 1.6: what cargo lists for the program, `core`, and the binaries. The VEX document: known
+//! vulnerabilities that a scanner may report for the image, and that don't affect it.
 
 use super::provenance::{RUST, Rustc};
-use super::{VERSION, crates, json, purl};
+use super::{VERSION, crates, json};
 use crate::build::Binary;
 use crate::digest::sha256;
 use crate::image::LICENSES;
@@ -10,7 +11,8 @@ use serde_json::{Value, json as object};
 use std::collections::BTreeMap;
 use xshell::Shell;
 
-pub const MEDIA_TYPE: &str = "application/vnd.cyclonedx+json";
+pub const TYPE: &str = "application/vnd.cyclonedx+json";
+pub const VEX_TYPE: &str = "application/vnd.openvex+json";
 
 /// Writes the SBOM of these binaries and of the image whose index has this digest.
 pub fn write(shell: &Shell, binaries: &[Binary], compilers: &[Rustc], index: &str, time: &str) -> Result<Vec<u8>> {
@@ -75,4 +77,22 @@ fn core(rustc: &Rustc) -> Value {
 
 fn file(name: &str, digest: &str) -> Value {
     object!({ "type": "file", "name": name, "hashes": [{ "alg": "SHA-256", "content": digest }] })
+}
+
+/// Writes the VEX document about the image whose index has this digest.
+pub fn write_vex(index: &str, time: &str) -> Result<Vec<u8>> {
+    let mut vex: Value = serde_json::from_str(include_str!("pause.openvex.json"))?;
+    let product =
+        object!({ "@id": purl(index), "hashes": { "sha-256": index }, "identifiers": { "purl": purl(index) } });
+    for statement in vex["statements"].as_array_mut().context("a list of statements")? {
+        statement["products"] = object!([product]);
+    }
+    vex["@id"] = format!("https://openvex.dev/docs/pause/{VERSION}/{index}").into();
+    vex["timestamp"] = time.into();
+    json(vex)
+}
+
+/// The package URL of the image whose index has this digest.
+fn purl(index: &str) -> String {
+    format!("pkg:oci/pause@sha256%3A{index}")
 }

@@ -126,17 +126,12 @@ fn check_provenance(release: &Files) -> Result<()> {
 
 fn check_vex(release: &Files) -> Result<()> {
     let (vex, sbom, index) = (json(release, VEX)?, json(release, SBOM)?, descriptors(release)?.0);
-    ensure!(vex["@context"] == "https://openvex.dev/ns/v0.2.0" && vex["version"] == 1, "{vex}");
-    let has = |value: &Value, names: &[&str]| names.iter().all(|name| value[name].is_string());
-    ensure!(has(&vex, &["@id", "author"]) && vex["timestamp"] == "2030-12-31T00:00:00Z", "{vex}");
+    ensure!(vex["@id"].is_string() && vex["timestamp"] == "2030-12-31T00:00:00Z", "{vex}");
     for statement in array(&vex["statements"])? {
         let [product] = &array(&statement["products"])?[..] else { bail!("{statement}") };
         ensure!(product["hashes"]["sha-256"] == digest(&index)?, "{product}");
         ensure!(product["@id"] == sbom["metadata"]["component"]["purl"], "{product}");
-        ensure!(statement["status"] == "not_affected" && has(&statement["vulnerability"], &["name"]), "{statement}");
-        ensure!(statement["justification"] == "component_not_present", "{statement}");
     }
-    ensure!(!array(&vex["statements"])?.is_empty(), "{vex}");
     Ok(())
 }
 
