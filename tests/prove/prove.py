@@ -18,10 +18,8 @@ from types import SimpleNamespace
 logging.disable(logging.CRITICAL)  # angr complains about engines that it lacks, when it is imported
 
 import angr  # noqa: E402
-import archinfo  # noqa: E402
 import claripy  # noqa: E402
-from angr.engines import UberEnginePcode  # noqa: E402
-from archinfo import arch_from_id  # noqa: E402
+from archinfo import ArchPcode, arch_from_id  # noqa: E402
 from claripy import ULE, ULT, And, If, Not, Or  # noqa: E402
 
 BASE = {32: 0xB65D0000, 64: 0x7F12B65D0000}  # where the file is, by bits; the program is position-independent
@@ -29,8 +27,7 @@ STACK = 1024  # the program may use so many bytes of stack
 LONGEST = 1000  # a path without a loop has fewer instructions
 SECONDS = 120  # a proof may take so much of the processor's time
 SIGINT, SIGTERM, SIGCHLD, SIG_SETMASK = 2, 15, 17, 2
-SA_NOCLDSTOP, SA_RESTORER = 1, 0x04000000
-STDOUT, STDERR, WNOHANG, POLLOUT = 1, 2, 1, 4
+STDOUT, STDERR, WNOHANG, POLLOUT, SA_NOCLDSTOP, SA_RESTORER = 1, 2, 1, 4, 1, 0x04000000
 ARCHES = tomllib.load(open("tests/prove/arches.toml", "rb"))
 # A system call, the stack pointer at it, and what its arguments point to; or a look at an element of argv.
 Call = namedtuple("Call", "name arguments answer stack memory")
@@ -188,7 +185,6 @@ def say(path, file, name):
 
 def install(path):
     """The handlers, and what may survive exec."""
-    path.left = None  # from here on, no argument is read, and no loop counts them
     restorer = path.proof.arch.restorer
     for number, status, name in (SIGTERM, 2, "SIGTERM"), (SIGINT, 1, "SIGINT"), (SIGCHLD, 3, "SIGCHLD"):
         call = path.call("rt_sigaction", [number, None, 0, 8], f"installs the handler for {name} in its turn")
@@ -256,7 +252,7 @@ class Proof:
     def __init__(self, program, engine):
         self.arch = SimpleNamespace(**ARCHES["default"] | ARCHES[program["architecture"]])
         self.file, self.messages, self.entry = bytes(program["file"]), program["messages"], program["entry"]
-        make, options = (archinfo.ArchPcode, {"engine": UberEnginePcode}) if engine == "P-code" else (arch_from_id, {})
+        make, options = (ArchPcode, {"engine": angr.engines.UberEnginePcode}) if engine != "VEX" else (arch_from_id, {})
         arch = make(ARCHES[program["architecture"]][engine])
         # The engine gets each instruction's bytes from `step`.
         self.project = angr.Project(BytesIO(b"\0"), main_opts={"backend": "blob", "arch": arch}, **options)
@@ -323,7 +319,7 @@ class Proof:
 
     def start(self, root, words, registers):
         """Returns the state at a root: these words on the stack, and anything in all registers but these."""
-        state = self.project.factory.blank_state(addr=self.base + root.address, add_options={angr.options.LAZY_SOLVES})
+        state = angr.SimState(self.project, add_options={angr.options.LAZY_SOLVES})
         state.register_plugin("memory", Path(self, root))
         state.regs.ip = self.base + root.address
         given = {"zero": 0, self.arch.stack: root.stack, self.arch.itself: self.base + root.address} | registers
@@ -342,6 +338,7 @@ class Proof:
             # Nothing has happened between the two cuts.
             after = contract if goes_on and not path.events else contract(path)
             self.require(not path.events, "makes no other system call")
+            path.left = path.left if after is look else None  # no other loop reads arguments, or counts them
             ends = {None: path.end is None, contract: goes_on or path.end == state.addr}.get(after, goes_on)
             self.require(ends, "repeats what the contract repeats, and nothing else")
             if goes_on:
@@ -357,13 +354,15 @@ class Proof:
             head.memory.events, head.memory.left = [], None if state.memory.left is None else left
             head.solver.add(ULE(left, count))
             for place, value in self.places(state).items():
-                known = claripy.replace(value, count, left)
-                self.put(head, place, fresh(str(place), len(value) // 8) if place in forgotten else known)
+                self.put(head, place, claripy.replace(value, count, left))
+            for place in forgotten:
+                self.put(head, place, fresh(str(place), self.registers.get(place, (0, 1))[1]))
             before, changed = self.places(head), set()
             paths = self.walk(head)
             for end in [end for end in paths if end.memory.end == head.addr]:
                 after = self.places(end)
                 self.require(end.registers.changed_bytes(head.registers) <= self.listed, "uses listed registers only")
+                changed |= {place for place in after.keys() - before.keys() if place in state.memory.root.action}
                 for place in before.keys() - forgotten - changed:
                     value, new = claripy.replace(before[place], left, left - 1), after.get(place)
                     if new is not value and (new is None or not self.holds(end, new == value)):
@@ -432,7 +431,7 @@ class Proof:
             sizes = [successors.artifacts["irsb_size"]]
             states = successors.flat_successors + successors.unconstrained_successors
             kinds = {new.history.jumpkind for new in states}
-            self.require(kinds <= {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}, "traps nowhere", f": {kinds}")
+            self.require(kinds <= {"Ijk_Boring", "Ijk_Call", "Ijk_Ret"}, "makes no known trap", f": {kinds}")
             states = [new for new in states if len(states) == 1 or new.solver.satisfiable()]
         for size in sizes:
             self.instructions[at] = size
@@ -459,10 +458,11 @@ class Proof:
         if name == "ppoll":
             # Like poll, with a time and a mask in memory. The kernel may write the time that is left.
             name, arguments[2] = "poll", claripy.Concat(memory.pop(), fourth)
-            state.memory.store(third, fresh("timeout", 16))
         if name == "poll":
             memory.append(fresh("revents", 2))
             state.memory.store(first + 6, memory[-1], endness=self.endness)
+            if "ppoll" in self.arch.calls:
+                state.memory.store(third, fresh("timeout", 16))
         elif name == "write":
             start, size = plain(second), plain(third)
             known = isinstance(start, int) and isinstance(size, int)

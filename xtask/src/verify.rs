@@ -68,7 +68,8 @@ pub fn run(shell: &Shell, arguments: &Arguments) -> Result<()> {
 fn verify(shell: &Shell, arguments: &Arguments, image: &Path) -> Result<bool> {
     let reference = image.to_str().filter(|image| image.starts_with("docker://"));
     let mut prerequisites = Prerequisites::of("cargo xtask verify");
-    if reference.is_some() {
+    if let Some(reference) = reference {
+        ensure!(reference[9..].contains('/'), "{} is not docker://REGISTRY/NAME", escape(reference));
         prerequisites.file("skopeo", "skopeo", "copy the image from its registry");
     } else {
         let name = escape(&image.to_string_lossy());

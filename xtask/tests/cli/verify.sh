@@ -199,6 +199,7 @@ uncopied 60 "skopeo can't copy the image: no reason given" "exit 1"
 uncopied 60 "$large" 'head --bytes 5000000 /dev/zero > "${8#dir:}/blob"; exec sleep 600'
 uncopied 60 "$large" "head --bytes 5000000 /dev/zero >&2; exec sleep 600"
 uncopied 1 "skopeo has not copied the image within 1 s" "exec sleep 600"
+fails 2 "docker://registry.example is not docker://REGISTRY/NAME" -- "$XTASK" verify docker://registry.example
 
 #### verify finds a difference: an artifact has the name, the index has none
 different layout "index.json: " \

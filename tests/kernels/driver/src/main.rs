@@ -58,6 +58,8 @@ unsafe extern "C" fn main(_argc: usize, _argv: *const usize) -> ! {
         run_all(announcement);
     }
     sys::close(announcement);
+    // The kernel reaps orphans meanwhile; and pause has to undo it.
+    sys::block_and_ignore_all_signals();
     // Blocks until the first cases have been run, or the other process has ended.
     if sys::read(turn, &mut [0]) != Ok(1) {
         outln!("{FAILED}the driver runs all cases: it was killed");
