@@ -10,6 +10,7 @@ tree=target/packaging/trixie
 packages=build-essential,rustc-web,cargo-web,debhelper,lintian,lld-22,mandoc,rpm,perl-openssl-defaults
 if [ ! -e $tree.installed ]; then
     rm -rf $tree
+    mkdir -p "${tree%/*}"
     unshare --mount --pid --fork --kill-child debootstrap --variant=minbase --include=$packages trixie $tree
     touch $tree.installed
 fi
