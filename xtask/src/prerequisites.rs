@@ -1,4 +1,4 @@
-//! Programs and permissions that a command needs. A missing one is installed or stops the command, before any work.
+//! Programs and permissions that a command needs. What is missing is installed, or stops the command before any work.
 
 use crate::{messages, status};
 use anyhow::{Context, Result, bail, ensure};

@@ -59,7 +59,7 @@ pub struct Programs {
     pub names: &'static [(&'static str, &'static str)],
     /// Their directory in a sandbox.
     pub place: &'static str,
-    /// Where they are from.
+    /// The archive that has them.
     pub source: &'static str,
 }
 
